@@ -1,0 +1,1 @@
+"""Applications that come with pbft. They import only its public names, as yours would."""

@@ -1,0 +1,1 @@
+"""The protocol without input or output: the same classes run in production and in the simulator."""

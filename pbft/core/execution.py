@@ -1,0 +1,88 @@
+"""Committed batches, one after the other, onto the state machine (OSDI'99 section 4.2).
+
+Owns: the application, the client table, agreed time and how far execution has come: all replicated state. What it does
+is a function of the batches alone. Knows no votes, signatures of replicas or network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pbft.core.batches import SignedRequest
+from pbft.core.client_table import ClientTable, Fate, Last
+from pbft.core.group import ClientKey, Group
+from pbft.encoding import digest, encode
+from pbft.machine import Application, Context, Outcome, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of one request of a batch. `results` is empty unless it was fresh."""
+
+    signed: SignedRequest
+    fate: Fate
+    results: tuple[Result, ...]
+
+
+TOO_MUCH = Result(Outcome.FAILED, encode("the results of this request exceed the group's limit"))
+"""What an operation answers in place of a value that does not fit `results_bytes`; its changes stand."""
+
+
+class Execution:
+    """The replicated state and the only way to change it."""
+
+    def __init__(self, group: Group, application: Application) -> None:
+        self._group = group
+        self._application = application
+        self.clients = ClientTable(group.limits)
+        self.executed = 0
+        """The sequence executed last."""
+        self.agreed_ms = 0
+        """The greatest time proposed in any executed batch: what operations take for the time (design 4.5)."""
+        self.evicted: list[tuple[ClientKey, bytes]] = []
+        """Sessions that the last batch pushed out of the client table."""
+
+    def state_digest(self) -> bytes:
+        """Return the digest of the application's state."""
+        return self._application.digest()
+
+    def run(self, time_ms: int, requests: Sequence[SignedRequest]) -> list[Ran]:
+        """Execute the next sequence's batch, proposed for `time_ms`."""
+        self.executed += 1
+        self.agreed_ms = max(self.agreed_ms, time_ms)
+        self.evicted = []
+        return [self._run_request(signed) for signed in requests]
+
+    def _run_request(self, signed: SignedRequest) -> Ran:
+        request = signed.request
+        fate = self.clients.judge(request.client, request.session, request.timestamp, self.agreed_ms)
+        if fate is not Fate.FRESH:
+            return Ran(signed, fate, ())
+        room = self._group.limits.results_bytes
+        results = []
+        for index, operation in enumerate(request.operations):
+            result = self._application.execute(operation, self._context(signed, index))
+            # Each further result keeps room for the short one that replaces it, so a request's results always fit.
+            spare = (len(request.operations) - 1 - index) * len(TOO_MUCH.payload)
+            if len(result.payload) > max(room - spare, len(TOO_MUCH.payload)):
+                result = TOO_MUCH
+            room -= len(result.payload)
+            results.append(result)
+        last = Last(request.timestamp, signed.digest, self.executed, tuple(results))
+        evicted = self.clients.record(request.client, request.session, last)
+        if evicted is not None:
+            self.evicted.append((request.client, evicted))
+        return Ran(signed, fate, last.results)
+
+    def _context(self, signed: SignedRequest, index: int) -> Context:
+        sequence = self.executed
+        seed = digest(
+            b"pbft/seed",
+            self._group.id,
+            sequence.to_bytes(8, "big"),
+            signed.digest,
+            index.to_bytes(4, "big"),
+        )
+        name = self._group.clients[signed.request.client].name
+        return Context(time_ms=self.agreed_ms, client=name, sequence=sequence, seed=seed)

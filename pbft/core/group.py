@@ -1,0 +1,207 @@
+"""Who is in a replica group, what its limits are, and how many make a quorum.
+
+Owns: the genesis (everything the group id covers), the quorum arithmetic and look-ups of members and clients.
+Knows no addresses, files or secrets: a host that moves stays in its group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Final
+
+from pbft.encoding import Plain, check_plain, digest, encode
+
+ReplicaId = int
+"""A replica's number, 0 to n-1. The primary of view v is replica v mod n (OSDI'99 section 4)."""
+
+ClientKey = bytes
+"""A client's Ed25519 public key, 32 bytes: its name on the wire."""
+
+GENESIS_VERSION: Final = 1
+MIN_REPLICAS: Final = 4
+MAX_REPLICAS: Final = 1000
+
+
+class GroupError(ValueError):
+    """A group that cannot be: the message says which rule it breaks."""
+
+
+@dataclass(frozen=True)
+class Quorums:
+    """How many distinct members each decision needs (OSDI'99 section 4; design 4, wire rules).
+
+    `quorum` is the least number whose every two sets share a correct member for any n (2f+1 is too few at n = 6),
+    `weak` the least that holds a correct one. `prepared` and `committed` name the two uses of the quorum, so that a
+    test can plant a wrong count in one place.
+    """
+
+    n: int
+    faults: int
+    quorum: int
+    weak: int
+    prepared: int
+    committed: int
+
+    @classmethod
+    def of(cls, n: int) -> Quorums:
+        """Return the counts for n replicas: f = floor((n-1)/3), q = ceil((n+f+1)/2)."""
+        faults = (n - 1) // 3
+        quorum = (n + faults + 2) // 2
+        return cls(n, faults, quorum, faults + 1, quorum, quorum)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A replica's public part: its signing key (Ed25519) and its link key (X25519), 32 bytes each."""
+
+    id: ReplicaId
+    public_key: bytes
+    link_key: bytes
+
+
+@dataclass(frozen=True)
+class RegisteredClient:
+    """A client the group answers: the name that applications see, and its two public keys."""
+
+    name: str
+    public_key: ClientKey
+    link_key: bytes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes that every replica must apply alike, since the validity of a batch depends on them."""
+
+    checkpoint_interval: int = 128
+    """K: sequences between two checkpoints."""
+    log_size: int = 512
+    """L: sequences between the low and the high watermark; at least 2K."""
+    operation_bytes: int = 64 * 1024
+    operations_per_request: int = 1024
+    request_bytes: int = 256 * 1024
+    batch_bytes: int = 1024 * 1024
+    batch_requests: int = 1024
+    results_bytes: int = 256 * 1024
+    """Encoded results of one request together."""
+    sessions_per_client: int = 64
+    clock_drift_ms: int = 10_000
+    """How far a proposed time may lie from a backup's clock (design 4.5)."""
+
+    def check(self) -> None:
+        """Raise GroupError for limits no group can work with."""
+        for each in fields(self):
+            if type(getattr(self, each.name)) is not int or getattr(self, each.name) < 1:
+                raise GroupError(f"limit {each.name} must be a whole number of at least 1")
+        if self.log_size < 2 * self.checkpoint_interval:
+            raise GroupError("log_size (L) must be at least twice checkpoint_interval (K)")
+        if self.request_bytes < self.operation_bytes + 512:
+            raise GroupError("request_bytes must exceed operation_bytes by 512 for the signed header")
+        if self.batch_bytes < self.request_bytes + 512:
+            raise GroupError("batch_bytes must exceed request_bytes by 512 for the signed header")
+
+
+@dataclass(frozen=True)
+class Genesis:
+    """Everything that two replicas must agree on before the first message; its digest is the group id."""
+
+    nonce: bytes
+    """16 random bytes, so that two groups of one shape never share an id."""
+    members: tuple[Member, ...]
+    clients: tuple[RegisteredClient, ...]
+    application: str
+    """The state machine's class name; where its code lies is each host's own matter."""
+    parameters: tuple[tuple[str, Plain], ...] = ()
+    """Application parameters, sorted by name (`pbft init --set issuer=alice`)."""
+    limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """Raise GroupError unless a group can be built on this."""
+        if len(self.members) < MIN_REPLICAS:
+            raise GroupError(f"a group needs at least 4 replicas to survive one fault, not {len(self.members)}")
+        if len(self.members) > MAX_REPLICAS:
+            raise GroupError(f"a group has at most {MAX_REPLICAS} replicas, not {len(self.members)}")
+        if [member.id for member in self.members] != list(range(len(self.members))):
+            raise GroupError("replicas must be numbered 0, 1, 2 ... in order")
+        if len(self.nonce) != 16:
+            raise GroupError("the nonce must have 16 bytes")
+        parties = [*self.members, *self.clients]
+        for what, keys in (
+            ("public keys", [party.public_key for party in parties]),
+            ("link keys", [party.link_key for party in parties]),
+        ):
+            if any(len(key) != 32 for key in keys):
+                raise GroupError(f"{what} must have 32 bytes each")
+            if len(dict.fromkeys(keys)) != len(keys):
+                raise GroupError(f"two parties of the group share one of their {what}; make each its own")
+        names = [client.name for client in self.clients]
+        if len(dict.fromkeys(names)) != len(names):
+            raise GroupError("two clients share a name")
+        if list(self.parameters) != sorted(self.parameters, key=lambda pair: pair[0]):
+            raise GroupError("application parameters must be sorted by name")
+        check_plain([list(pair) for pair in self.parameters])
+        self.limits.check()
+
+    def identify(self) -> bytes:
+        """Return the group id, which every signature and link key covers (design 4.1)."""
+        return digest(
+            b"pbft/genesis",
+            encode(
+                [
+                    GENESIS_VERSION,
+                    self.nonce,
+                    [[member.id, member.public_key, member.link_key] for member in self.members],
+                    [[client.name, client.public_key, client.link_key] for client in self.clients],
+                    self.application,
+                    [list(pair) for pair in self.parameters],
+                    [getattr(self.limits, each.name) for each in fields(self.limits)],
+                ]
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """A checked genesis with what is derived from it. Raises GroupError when the genesis breaks a rule."""
+
+    genesis: Genesis
+    quorums: Quorums
+
+    @classmethod
+    def of(cls, genesis: Genesis) -> Group:
+        """Return the group that the genesis describes."""
+        genesis.check()
+        return cls(genesis, Quorums.of(len(genesis.members)))
+
+    @cached_property
+    def id(self) -> bytes:
+        """The 32-byte group id."""
+        return self.genesis.identify()
+
+    @property
+    def n(self) -> int:
+        """How many replicas there are."""
+        return len(self.genesis.members)
+
+    @property
+    def limits(self) -> Limits:
+        """The sizes every replica applies alike."""
+        return self.genesis.limits
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The replicas, by number."""
+        return self.genesis.members
+
+    @cached_property
+    def clients(self) -> dict[ClientKey, RegisteredClient]:
+        """The registered clients by public key."""
+        return {client.public_key: client for client in self.genesis.clients}
+
+    def primary(self, view: int) -> ReplicaId:
+        """Return the primary of a view: p = v mod n (OSDI'99 section 4)."""
+        return view % self.n
+
+    def client_named(self, name: str) -> RegisteredClient | None:
+        """Return the client registered under a name, if there is one."""
+        return next((client for client in self.genesis.clients if client.name == name), None)

@@ -1,0 +1,110 @@
+"""The replica as its clients see it: greetings, requests, replies (OSDI'99 section 4.1; design 4.2, 4.11).
+
+Owns: which requests wait, and the last reply of each session. Reads the client table; knows nothing of votes.
+"""
+
+from __future__ import annotations
+
+from pbft.core.batches import SignedRequest, read_request, within_limits
+from pbft.core.client_table import Fate
+from pbft.core.effects import Reason
+from pbft.core.envelope import Envelope, Kind, Sender
+from pbft.core.execution import Execution, Ran
+from pbft.core.group import ReplicaId
+from pbft.core.messages import Hello, Refusal, RefusalReason, Welcome, unpack
+from pbft.core.outbox import Outbox
+from pbft.core.replies import LastReplies, write_replies
+from pbft.core.requests import WaitingRequests
+
+_REFUSED_FATES = {
+    Fate.UNKNOWN_SESSION: (Reason.UNKNOWN_SESSION, RefusalReason.UNKNOWN_SESSION),
+    Fate.SESSION_IN_FUTURE: (Reason.SESSION_IN_FUTURE, RefusalReason.SESSION_IN_FUTURE),
+}
+
+
+class Service:
+    """What clients ask and are told."""
+
+    def __init__(self, outbox: Outbox, waiting: WaitingRequests, execution: Execution) -> None:
+        self._out = outbox
+        self._waiting = waiting
+        self._execution = execution
+        self._replies = LastReplies()
+
+    def on_hello(self, envelope: Envelope, sender: Sender, view: int) -> None:
+        """Tell a client whose address is proven where this replica stands (design 4.11)."""
+        hello = unpack(Hello, envelope.body)
+        if not isinstance(sender, bytes) or envelope.sender != sender:
+            return self._out.ignore(Reason.WRONG_SENDER, envelope, sender)
+        if sender not in self._out.group.clients:
+            return self._out.ignore(Reason.UNKNOWN_CLIENT, envelope, sender)
+        floor = self._execution.clients.floor(sender)
+        welcome = Welcome(hello.session, view, self._out.now.wall_ms, floor)
+        self._out.answer(sender, hello.session, self._out.plain(Kind.WELCOME, welcome))
+
+    def on_request(self, envelope: Envelope, sender: Sender, primary: ReplicaId) -> None:
+        """Hold a client's request until it executes, and pass it on to the primary (OSDI'99 section 4.1).
+
+        Refused unless a registered client signed it, within the limits, newer than what its session executed. One that
+        its session executed last gets the reply it got then.
+        """
+        signed = read_request(envelope)
+        request = signed.request
+        if isinstance(sender, bytes) and sender != request.client:
+            return self._out.ignore(Reason.WRONG_SENDER, envelope, sender)
+        if request.client not in self._out.group.clients:
+            return self._out.ignore(Reason.UNKNOWN_CLIENT, envelope, sender)
+        if not within_limits(signed, self._out.group.limits):
+            return self._refuse(signed, Reason.TOO_LARGE, RefusalReason.TOO_LARGE, sender)
+        # A session's time is judged for good when it executes; here our clock stands in for the time to come.
+        soon_ms = max(self._execution.agreed_ms, self._out.now.wall_ms)
+        fate = self._execution.clients.judge(request.client, request.session, request.timestamp, soon_ms)
+        if fate is Fate.STALE:
+            return self._on_stale(signed, sender)
+        if fate in _REFUSED_FATES:
+            return self._refuse(signed, *_REFUSED_FATES[fate], sender)
+        held = self._waiting.held(request.client, request.session)
+        if held is not None and held.request.timestamp >= request.timestamp:
+            return self._out.ignore(Reason.DUPLICATE, envelope, sender)
+        if held is None and not self._waiting.has_room(signed):
+            return self._refuse(signed, Reason.BUSY, RefusalReason.BUSY, sender)
+        if not self._out.genuine(envelope):
+            return self._out.ignore(Reason.BAD_SIGNATURE, envelope, sender)
+        self._waiting.add(signed)
+        if sender == request.client and primary != self._out.me:
+            self._out.send(primary, envelope)
+
+    def on_executed(self, view: int, sequence: int, ran: list[Ran]) -> None:
+        """Answer the clients of an executed batch, and let go of what waited for them."""
+        for client, session in self._execution.evicted:
+            self._replies.forget(client, session)
+        for each in ran:
+            request = each.signed.request
+            self._waiting.settle(request.client, request.session, request.timestamp)
+            if each.fate in _REFUSED_FATES:
+                self._tell(each.signed, _REFUSED_FATES[each.fate][1])
+        fresh = [each for each in ran if each.fate is Fate.FRESH]
+        replies = write_replies(self._out.group, self._out.signer, self._out.me, view, sequence, fresh)
+        for each, reply in zip(fresh, replies, strict=True):
+            request = each.signed.request
+            self._replies.keep(request.client, request.session, reply)
+            self._out.answer(request.client, request.session, reply)
+
+    def _on_stale(self, signed: SignedRequest, sender: Sender) -> None:
+        request = signed.request
+        last = self._execution.clients.last(request.client, request.session)
+        reply = self._replies.get(request.client, request.session)
+        if last is None or last.request_digest != signed.digest or reply is None:
+            return self._out.ignore(Reason.STALE, signed.envelope, sender)
+        self._out.ignore(Reason.DUPLICATE, signed.envelope, sender)
+        self._out.answer(request.client, request.session, reply)
+
+    def _refuse(self, signed: SignedRequest, reason: Reason, told: RefusalReason, sender: Sender) -> None:
+        self._out.ignore(reason, signed.envelope, sender)
+        if sender == signed.request.client:
+            self._tell(signed, told)
+
+    def _tell(self, signed: SignedRequest, reason: RefusalReason) -> None:
+        request = signed.request
+        refusal = Refusal(request.session, request.timestamp, signed.digest, int(reason))
+        self._out.answer(request.client, request.session, self._out.plain(Kind.REFUSAL, refusal))

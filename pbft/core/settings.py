@@ -1,0 +1,49 @@
+"""Time as it is handed in, and what each replica may tune by itself.
+
+Owns: `Now`, and the settings that are no part of the group id because no two replicas need to agree on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The driver's two clocks: one that never jumps, for timers, and the wall's, for proposals alone (design 3)."""
+
+    monotonic_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True)
+class ReplicaSettings:
+    """Local tuning of one replica."""
+
+    window: int = 16
+    """Sequences in flight at most, as primary. While it is full, waiting requests gather into larger batches."""
+    waiting_requests: int = 4096
+    """Requests held at most until they execute."""
+    waiting_requests_per_client: int = 64
+    """Requests of one client held at most: one a session."""
+    waiting_bytes: int = 64 * 1024 * 1024
+    status_interval_ms: int = 100
+    """Without progress for so long while something is unfinished, a replica says what it lacks; then it doubles."""
+    status_interval_max_ms: int = 1_600
+    repair_gap_ms: int = 10
+    """One peer's statuses are answered this far apart at most."""
+    repair_slots: int = 16
+    """Sequences answered at most for one status."""
+    repair_bytes: int = 512 * 1024
+    """Bytes of batches answered at most for one status."""
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """Local tuning of one client's session."""
+
+    retransmit_ms: int = 150
+    """A request unanswered for so long goes to all replicas; then the interval grows."""
+    retransmit_max_ms: int = 2_000
+    coalesce: int = 1024
+    """Operations that ride together at most, within the group's own limit."""

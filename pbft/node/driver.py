@@ -1,0 +1,267 @@
+"""The loop that drives one replica: take in, act, make durable, send (design 3).
+
+Owns: the order of these steps, and which of a turn's messages are served first. Knows sockets only as mailboxes and
+the replica only by its face, so that a misbehaving one can be driven the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pbft.core.effects import Answer, Broadcast, Effect, Ignored, Persist, Reason, Send
+from pbft.core.envelope import Envelope, Kind, Sender
+from pbft.core.group import ClientKey, ReplicaId
+from pbft.core.messages import Inspect, Report, pack, unpack
+from pbft.core.settings import Now
+from pbft.core.status import ReplicaStatus
+from pbft.encoding import EncodingError
+from pbft.node.drops import Drop
+from pbft.node.greeter import Greeter
+from pbft.node.mailbox import Letter, Mailbox
+from pbft.node.metrics import Metrics
+from pbft.node.report import Shares, write_report
+from pbft.node.store import Store
+from pbft.node.transport import Closed, SocketAddress
+from pbft.node.waiting import Bell, system_now
+
+_DATAGRAMS_A_LOOK: Final = 1_024
+_LOOKS: Final = 16
+_LOOKS_WHEN_LATE: Final = 512
+_LATE_MS: Final = 250
+_LETTERS_OF_REPLICAS: Final = 2_048
+_LETTERS_OF_CLIENTS: Final = 256
+
+
+class Driven(Protocol):
+    """The face of `pbft.core.replica.Replica`."""
+
+    me: ReplicaId
+
+    def receive(self, envelope: Envelope, sender: Sender, now: Now) -> list[Effect]:
+        """Act on one message."""
+
+    def tick(self, now: Now) -> list[Effect]:
+        """Do what is due."""
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `tick` is next due."""
+
+    def status(self) -> ReplicaStatus:
+        """Return where the replica stands."""
+
+    def state_digest(self) -> bytes:
+        """Return the digest of the application's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Direct:
+    """An answer of the node itself, to where the question came from."""
+
+    to: ClientKey
+    envelope: Envelope
+    address: SocketAddress
+
+
+class Driver:
+    """Runs one replica on two mailboxes until it is stopped.
+
+    `addresses` holds where each replica is, None while its name cannot be resolved; whoever resolves names writes it.
+    `watchers` are called with every effect, before it is performed, and must neither block nor raise.
+    """
+
+    def __init__(
+        self,
+        replica: Driven,
+        replicas: Mailbox,
+        clients: Mailbox,
+        greeter: Greeter,
+        store: Store,
+        metrics: Metrics,
+        bell: Bell,
+        addresses: Sequence[SocketAddress | None],
+        application: str,
+        clock: Callable[[], Now] = system_now,
+    ) -> None:
+        self.replica = replica
+        self.metrics = metrics
+        self.watchers: list[Callable[[Effect, Now], None]] = []
+        self.addresses = list(addresses)
+        self._replicas = replicas
+        self._clients = clients
+        self._greeter = greeter
+        self._store = store
+        self._bell = bell
+        self._application = application
+        self._clock = clock
+        self._shares = Shares()
+        self._stopping = False
+        self._digest: tuple[int, bytes] | None = None
+
+    async def run(self) -> None:
+        """Drive the replica until `stop`. Raises what only a bug or a failing disk can cause, and Closed."""
+        while not self._stopping:
+            if self._replicas.socket.closed or self._clients.socket.closed:
+                raise Closed("a socket of this replica was closed from outside")
+            await self._bell.wait(self._pause_ms())
+            if not self._stopping:
+                await self._turn()
+
+    def stop(self) -> None:
+        """Let `run` return after the turn it is in. Only from the loop's own thread."""
+        self._stopping = True
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Close the sockets and the store."""
+        self._replicas.socket.close()
+        self._clients.socket.close()
+        self._store.close()
+
+    async def _turn(self) -> None:
+        self.metrics.turns += 1
+        await self._gather()
+        effects: list[Effect | _Direct] = []
+        for _ in range(_LETTERS_OF_REPLICAS):
+            if (letter := self._replicas.take()) is None:
+                break
+            effects += self._on_replica(letter)
+        for _ in range(_LETTERS_OF_CLIENTS):
+            if (letter := self._clients.take()) is None:
+                break
+            effects += self._on_client(letter)
+        now = self._clock()
+        deadline_ms = self.replica.deadline_ms
+        if deadline_ms is not None and now.monotonic_ms >= deadline_ms:
+            effects += self.replica.tick(now)
+        # Nothing leaves before every vote of this turn is safe: one commit of the store serves them all.
+        votes = [effect for effect in effects if isinstance(effect, Persist)]
+        if votes:
+            self._store.persist(votes)
+        for effect in effects:
+            await self._perform(effect, now)
+        await self._replicas.flush(now.monotonic_ms)
+        await self._clients.flush(now.monotonic_ms)
+
+    async def _gather(self) -> None:
+        """Take in what has arrived, and look again while more keeps coming, within bounds.
+
+        Event loops hand over only so many datagrams at a time, and the replica acts better on all of them: batches
+        grow, and after a pause it hears what happened meanwhile before its timers judge others by it (design 4.10).
+        """
+        now_ms = self._clock().monotonic_ms
+        deadline_ms = self.replica.deadline_ms
+        late = deadline_ms is not None and now_ms - deadline_ms > _LATE_MS
+        for _ in range(_LOOKS_WHEN_LATE if late else _LOOKS):
+            came = self._replicas.collect(_DATAGRAMS_A_LOOK, now_ms)
+            came += self._clients.collect(_DATAGRAMS_A_LOOK, now_ms)
+            if not came:
+                break
+            await asyncio.sleep(0)
+
+    def _on_replica(self, letter: Letter) -> Sequence[Effect]:
+        envelope = self._decode(letter)
+        return [] if envelope is None else self.replica.receive(envelope, letter.sender, self._clock())
+
+    def _on_client(self, letter: Letter) -> Sequence[Effect | _Direct]:
+        envelope = self._decode(letter)
+        client = letter.sender
+        if envelope is None or not isinstance(client, bytes):
+            return []
+        now = self._clock()
+        try:
+            verdict = self._greeter.judge(
+                envelope, client, letter.address, len(letter.message), now.monotonic_ms
+            )
+            if verdict.drop is not None:
+                self.metrics.ignore(verdict.drop)
+            if verdict.challenge is not None:
+                return [_Direct(client, verdict.challenge, letter.address)]
+            if not verdict.passes:
+                return []
+            if envelope.kind is Kind.INSPECT:
+                return self._on_inspect(envelope, client, letter.address, now)
+        except EncodingError:
+            self.metrics.ignore(Reason.MALFORMED)
+            return []
+        return self.replica.receive(envelope, client, now)
+
+    def _on_inspect(
+        self, envelope: Envelope, client: ClientKey, address: SocketAddress, now: Now
+    ) -> Sequence[_Direct]:
+        """Answer how this replica is: to a client whose address is proven, and not too often."""
+        inspect = unpack(Inspect, envelope.body)
+        if envelope.sender != client:
+            self.metrics.ignore(Reason.WRONG_SENDER)
+            return []
+        if not self._shares.take(client, now.monotonic_ms):
+            self.metrics.ignore(Drop.TOO_OFTEN)
+            return []
+        report = Report(inspect.session, inspect.nonce, self._report(now))
+        return [_Direct(client, Envelope(Kind.REPORT, self.replica.me, pack(report)), address)]
+
+    def _report(self, now: Now) -> str:
+        status = self.replica.status()
+        if self._digest is None or self._digest[0] != status.executed:
+            # The digest may cost as much as the state is large, so none is computed twice.
+            self._digest = (status.executed, self.replica.state_digest())
+        return write_report(
+            status,
+            self._digest[1],
+            self.metrics,
+            (self._replicas, self._clients),
+            self._application,
+            self._store.durable,
+            now.monotonic_ms,
+        )
+
+    def _decode(self, letter: Letter) -> Envelope | None:
+        try:
+            return Envelope.from_bytes(letter.message)
+        except EncodingError:
+            self.metrics.ignore(Reason.MALFORMED)
+            return None
+
+    async def _perform(self, effect: Effect | _Direct, now: Now) -> None:
+        if isinstance(effect, _Direct):
+            await self._clients.send(effect.to, effect.envelope.to_bytes(), effect.address, now.monotonic_ms)
+            return
+        for watcher in self.watchers:
+            watcher(effect, now)
+        match effect:
+            case Send(to, envelope):
+                await self._to_replica(to, envelope.to_bytes(), now)
+            case Broadcast(envelope):
+                message = envelope.to_bytes()
+                for peer in range(len(self.addresses)):
+                    if peer != self.replica.me:
+                        await self._to_replica(peer, message, now)
+            case Answer(client, session, envelope):
+                address = self._greeter.address_of(client, session, now.monotonic_ms)
+                if address is None:
+                    self.metrics.unaddressed += 1
+                else:
+                    await self._clients.send(client, envelope.to_bytes(), address, now.monotonic_ms)
+            case Ignored(reason):
+                self.metrics.ignore(reason)
+            case _:
+                # Persists are safe by now; the other notices are for watchers alone.
+                pass
+
+    async def _to_replica(self, to: ReplicaId, message: bytes, now: Now) -> None:
+        address = self.addresses[to]
+        if address is None:
+            self.metrics.unaddressed += 1
+        else:
+            await self._replicas.send(to, message, address, now.monotonic_ms)
+
+    def _pause_ms(self) -> int | None:
+        """Return how long nothing is due, None when nothing is planned at all."""
+        if len(self._replicas) or len(self._clients):
+            return 0
+        deadlines = (self.replica.deadline_ms, self._replicas.deadline_ms, self._clients.deadline_ms)
+        planned = [each for each in deadlines if each is not None]
+        return max(0, min(planned) - self._clock().monotonic_ms) if planned else None

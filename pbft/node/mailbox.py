@@ -1,0 +1,131 @@
+"""One socket with its link: datagrams below, authenticated messages of known parties above.
+
+Owns: the way of a message in (drain, open, reassemble, queue fairly) and out (seal, pace, send). Knows nothing of what
+messages say, and waits for nothing: whoever drives it says when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pbft.core.envelope import Sender
+from pbft.core.group import Limits
+from pbft.node.drops import Drop
+from pbft.node.fragments import Reassembly, ReassemblyLimits
+from pbft.node.inbox import FairInbox
+from pbft.node.link import Link
+from pbft.node.metrics import Metrics
+from pbft.node.pacing import Pacer
+from pbft.node.transport import SocketAddress, UdpSocket
+
+
+class Letter(NamedTuple):
+    """A whole message: whom the link authenticated, where its last datagram came from, and its bytes."""
+
+    sender: Sender
+    address: SocketAddress
+    message: bytes
+
+
+@dataclass(frozen=True)
+class MailboxLimits:
+    """What the peers of one mailbox may cost. All but the first count for each peer."""
+
+    message_bytes: int
+    """The largest message accepted."""
+    queued_messages: int = 1_024
+    unfinished_messages: int = 64
+
+    @property
+    def queued_bytes(self) -> int:
+        """What a peer's waiting messages may hold."""
+        return max(4 * self.message_bytes, 1024 * 1024)
+
+
+def replica_limits(limits: Limits) -> MailboxLimits:
+    """Return the limits of what replicas say to each other: batches, and what is to come beside them."""
+    return MailboxLimits(max(4 * 1024 * 1024, 2 * limits.batch_bytes))
+
+
+def request_limits(limits: Limits) -> MailboxLimits:
+    """Return the limits of what clients say to replicas. A request somewhat too large passes, to be refused in words."""
+    return MailboxLimits(2 * limits.request_bytes, queued_messages=256)
+
+
+def answer_limits(limits: Limits) -> MailboxLimits:
+    """Return the limits of what replicas say to a client: results, and reports."""
+    return MailboxLimits(limits.results_bytes + 2 * 1024 * 1024)
+
+
+class Mailbox:
+    """Sends and receives whole messages over one UDP socket."""
+
+    def __init__(self, socket: UdpSocket, link: Link, limits: MailboxLimits, metrics: Metrics) -> None:
+        self.socket = socket
+        self._link = link
+        self._metrics = metrics
+        # Fragments of the least size double a message's cost: twice two, so that the largest always fits.
+        self._reassembly = Reassembly(ReassemblyLimits(4 * limits.message_bytes, limits.unfinished_messages))
+        self._inbox: FairInbox[Sender, Letter] = FairInbox(limits.queued_messages, limits.queued_bytes)
+        self._pacer: Pacer[SocketAddress] = Pacer()
+        self._counted_incomplete = 0
+        self._counted_queue_drops = 0
+
+    def __len__(self) -> int:
+        """Messages that wait to be served."""
+        return len(self._inbox)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `flush` is next due, or None."""
+        return self._pacer.deadline_ms
+
+    @property
+    def outgoing_drops(self) -> int:
+        """Datagrams that were never sent because too much waited for their address, in all."""
+        return self._pacer.dropped
+
+    def collect(self, most: int, now_ms: int) -> int:
+        """Look at up to `most` datagrams that have arrived and queue the messages they complete; return how many came.
+
+        Each datagram that is dropped is counted once, under its reason.
+        """
+        arrived = self.socket.drain(most)
+        for datagram, address in arrived:
+            opened = self._link.open(datagram)
+            if isinstance(opened, Drop):
+                self._metrics.ignore(opened)
+                continue
+            message = self._reassembly.add(opened, now_ms)
+            if message is None:
+                continue
+            self._metrics.messages_in += 1
+            if not self._inbox.offer(opened.sender, Letter(opened.sender, address, message), len(message)):
+                self._metrics.ignore(Drop.OVER_QUOTA)
+        self._reassembly.expire(now_ms)
+        self._count()
+        return len(arrived)
+
+    def take(self) -> Letter | None:
+        """Return the next message, peers in turn, or None."""
+        taken = self._inbox.take()
+        return taken[1] if taken else None
+
+    async def send(self, to: Sender, message: bytes, address: SocketAddress, now_ms: int) -> None:
+        """Send a message to a party, where it is. The rest of a large one leaves by `flush`."""
+        datagrams = self._link.seal(to, message)
+        self._metrics.messages_out += 1
+        for datagram in self._pacer.offer(address, datagrams, now_ms):
+            await self.socket.send(datagram, address)
+
+    async def flush(self, now_ms: int) -> None:
+        """Send what was held back and is due."""
+        for address, datagram in self._pacer.ready(now_ms):
+            await self.socket.send(datagram, address)
+
+    def _count(self) -> None:
+        self._metrics.ignore(Drop.INCOMPLETE, self._reassembly.abandoned - self._counted_incomplete)
+        self._counted_incomplete = self._reassembly.abandoned
+        self._metrics.ignore(Drop.INBOX_FULL, self.socket.queue_drops - self._counted_queue_drops)
+        self._counted_queue_drops = self.socket.queue_drops

@@ -1,0 +1,135 @@
+"""Clients on virtual time: the very session that real clients use, with calls that a test can hold on to.
+
+Owns: calls and their outcomes as a test sees them. Knows nothing of replicas: what a session wants sent, the cluster sends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from pbft.core.effects import Send
+from pbft.core.envelope import Envelope
+from pbft.core.group import ClientKey, ReplicaId
+from pbft.core.messages import RefusalReason
+from pbft.core.session import Completed, Lost, Session, SessionEffect
+from pbft.core.settings import Now
+from pbft.machine import Outcome, Rejected, encode_operation
+from pbft.testing.network import Address
+
+MAX_INBOX: Final = 10_000
+
+
+class CallFailed(Exception):
+    """A call that ended without a value for another reason than the application's no.
+
+    `outcome` is INVALID or FAILED; it is None where the group refused to order the request, and `refusal` says why.
+    """
+
+    def __init__(self, message: str, outcome: Outcome | None = None, refusal: RefusalReason | None = None) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.refusal = refusal
+
+
+class Call:
+    """An operation on its way. Hand it to `Cluster.gather`, or look at it whenever you like."""
+
+    def __init__(self, client: str, name: str, args: tuple[Any, ...]) -> None:
+        self.client = client
+        self.name = name
+        self.args = args
+        self.completed: Completed | None = None
+        """The group's answer, once f+1 replicas gave it."""
+        self.refusal: RefusalReason | None = None
+        """Why f+1 replicas refused, if they did."""
+
+    def __repr__(self) -> str:
+        return f"{self.client}.{self.name}({', '.join(map(repr, self.args))})"
+
+    @property
+    def done(self) -> bool:
+        """Whether the group has answered or refused."""
+        return self.completed is not None or self.refusal is not None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the operation ended, or None while it has not."""
+        return self.completed.result.outcome if self.completed is not None else None
+
+    def value(self) -> Any:
+        """Return what the operation returned.
+
+        Raises Rejected with the application's words, and CallFailed for every other end, or none yet.
+        """
+        if self.refusal is not None:
+            raise CallFailed(f"{self!r} was refused: {self.refusal.name}", refusal=self.refusal)
+        if self.completed is None:
+            raise CallFailed(f"{self!r} has not been answered yet")
+        result = self.completed.result
+        if result.outcome is Outcome.REJECTED:
+            raise Rejected(result.value)
+        if result.outcome is not Outcome.OK:
+            raise CallFailed(str(result.value), outcome=result.outcome)
+        return result.value
+
+
+class SimulatedClient:
+    """One session of one client. Its calls leave as the session wants; run the cluster to see them answered."""
+
+    def __init__(
+        self, label: str, key: ClientKey, session: Session, offset_ms: int, called: Callable[[SimulatedClient], None]
+    ) -> None:
+        """`called` is told of every new call, so that its driver looks."""
+        self.label = label
+        self.key = key
+        self.session = session
+        self.offset_ms = offset_ms
+        """How far this client's monotonic clock is ahead of virtual time."""
+        self.now_ms = 0
+        """The virtual time its driver last told it."""
+        self.wall_ms = 0
+        self.wake_ms: int | None = None
+        self.inbox: deque[tuple[Address, ReplicaId, Envelope]] = deque(maxlen=MAX_INBOX)
+        self._called = called
+        self._calls: dict[int, Call] = {}
+
+    def call(self, name: str, *args: Any, receipt: bool = False, **kwargs: Any) -> Call:
+        """Start an operation and return it; operations that wait at the same time ride in one request."""
+        call = Call(self.label, name, args)
+        ticket = self.session.submit(encode_operation(name, args, kwargs), self._now(), receipt)
+        self._calls[ticket] = call
+        self._called(self)
+        return call
+
+    def clock(self, now_ms: int, wall_ms: int) -> Now:
+        """Set this client's clocks and return what they show."""
+        self.now_ms, self.wall_ms = now_ms, wall_ms
+        return self._now()
+
+    def _now(self) -> Now:
+        return Now(self.now_ms + self.offset_ms, self.wall_ms)
+
+    def deadline_ms(self) -> int | None:
+        """When the session's `tick` is due, in virtual time."""
+        deadline = self.session.deadline_ms
+        return None if deadline is None else deadline - self.offset_ms
+
+    def receive(self, envelope: Envelope, sender: ReplicaId) -> list[SessionEffect]:
+        """Hand the session a message, at the time set last."""
+        return self.session.receive(envelope, sender, self._now())
+
+    def tick(self) -> list[SessionEffect]:
+        """Let the session do what is due, at the time set last."""
+        return self.session.tick(self._now())
+
+    def settle(self, effect: SessionEffect) -> None:
+        """Note how a call ended."""
+        if isinstance(effect, Send):
+            return
+        call = self._calls.pop(effect.ticket)
+        if isinstance(effect, Lost):
+            call.refusal = effect.reason
+        else:
+            call.completed = effect

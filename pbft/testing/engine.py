@@ -1,0 +1,206 @@
+"""The loop that turns virtual time: what is due happens, drivers drive, the rest is planned.
+
+Owns: the moment, the queue of events, and how a driver treats a core: drain what has arrived, receive each, tick when the
+deadline has come, make durable, then send. Knows nothing of what a test wants to see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pbft.core.effects import Answer, Broadcast, Effect, Notice, Send
+from pbft.core.envelope import Envelope, Sender
+from pbft.core.group import ReplicaId
+from pbft.core.session import Completed, Lost, SessionEffect
+from pbft.testing.clients import SimulatedClient
+from pbft.testing.network import Address, EventQueue, Network
+from pbft.testing.oracles import OracleFailure, Overseer
+from pbft.testing.station import WALL_START_MS, Station
+from pbft.testing.trace import Trace, place
+
+MAX_TURNS_AT_ONCE: Final = 1_000
+"""Turns of one party within one millisecond, after which it is taken to spin."""
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An envelope reaches `dst`. `src` is where it came from, `sender` whom the link names for that."""
+
+    src: Address
+    sender: Sender
+    dst: Address
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Somebody's deadline has come, unless it has moved since."""
+
+    who: Address
+
+
+class Engine:
+    """Replicas, clients and the network between them, at one moment of virtual time."""
+
+    def __init__(self, network: Network, trace: Trace, overseer: Overseer, stations: tuple[Station, ...]) -> None:
+        self.now_ms = 0
+        self.deliveries = 0
+        """Envelopes received so far, by replicas and clients."""
+        self.network = network
+        self.trace = trace
+        self.stations = stations
+        self.clients: dict[str, SimulatedClient] = {}
+        self._overseer = overseer
+        self._events: EventQueue[Arrival | Wake] = EventQueue()
+        self._turns: dict[Address, int] = {}
+        """Turns taken within this millisecond."""
+        for station in stations:
+            self._plan_wake(station.id, station)
+
+    def admit(self, client: SimulatedClient) -> None:
+        """Let a client's session take part."""
+        self.clients[client.label] = client
+        self.attend(client)
+
+    def attend(self, client: SimulatedClient) -> None:
+        """Look at a client again, whose test may have called something."""
+        self._plan_wake(client.label, client)
+
+    def post(self, src: Address, sender: Sender, dst: Address, envelope: Envelope) -> None:
+        """Put an envelope into the network."""
+        delays = self.network.delays(src, dst, envelope)
+        if not delays:
+            self.trace.lost(self.now_ms, src, sender, dst, envelope)
+        for delay_ms in delays:
+            self._events.plan(self.now_ms + delay_ms, Arrival(src, sender, dst, envelope))
+
+    def step(self, until_ms: int) -> bool:
+        """Move on to the next moment at which something happens; say whether there was one in time."""
+        moment = self._events.next_ms
+        if moment is None or moment > until_ms:
+            return False
+        if moment > self.now_ms:
+            self.now_ms = moment
+            self._turns.clear()
+        touched: dict[Address, None] = {}
+        for event in self._events.due(moment):
+            if isinstance(event, Arrival):
+                touched[event.dst] = None
+                self._party(event.dst).inbox.append((event.src, event.sender, event.envelope))
+            elif self._party(event.who).wake_ms == moment:
+                touched[event.who] = None
+                self._party(event.who).wake_ms = None
+        for address in touched:
+            self._count_turn(address)
+            if isinstance(address, int):
+                self._drive_replica(self.stations[address])
+            else:
+                self._drive_client(self.clients[address])
+        return True
+
+    def _party(self, address: Address) -> Station | SimulatedClient:
+        return self.stations[address] if isinstance(address, int) else self.clients[address]
+
+    def _count_turn(self, address: Address) -> None:
+        self._turns[address] = self._turns.get(address, 0) + 1
+        if self._turns[address] > MAX_TURNS_AT_ONCE:
+            raise OracleFailure("driver", f"{place(address)} is due again and again within one millisecond")
+
+    # Replicas.
+
+    def _drive_replica(self, station: Station) -> None:
+        if not station.alive:
+            return station.inbox.clear()
+        effects: list[Effect] = []
+        now = station.clock(self.now_ms)
+        while station.inbox:
+            src, sender, envelope = station.inbox.popleft()
+            self.deliveries += 1
+            self.trace.delivered(self.now_ms, src, sender, station.id, envelope)
+            station.learn_address(src, sender, envelope)
+            self._overseer.delivered(station.id, envelope)
+            effects += self._judged(station, station.core.receive(envelope, sender, now))
+        deadline_ms = station.deadline_ms()
+        if deadline_ms is not None and deadline_ms <= self.now_ms:
+            effects += self._judged(station, station.core.tick(now))
+        station.perform(effects)
+        for effect in effects:
+            self._release(station, effect)
+        self._plan_wake(station.id, station)
+
+    def _judged(self, station: Station, effects: list[Effect]) -> list[Effect]:
+        for effect in effects:
+            if isinstance(effect, Notice):
+                self.trace.noticed(self.now_ms, station.id, effect)
+        self._overseer.judge(station.id, effects)
+        return effects
+
+    def _release(self, station: Station, effect: Effect) -> None:
+        match effect:
+            case Send(to, envelope):
+                self._post_from(station.id, to, _through_bytes(envelope))
+            case Broadcast(envelope):
+                envelope = _through_bytes(envelope)
+                for other in self.stations:
+                    if other is not station:
+                        self._post_from(station.id, other.id, envelope)
+            case Answer(client, session, envelope):
+                address = station.address(client, session)
+                if address is None:
+                    words = self.trace.words(envelope)
+                    self.trace.note(self.now_ms, place(station.id), f"has no address of {self.trace.who(client)}: {words}")
+                else:
+                    self._post_from(station.id, address, _through_bytes(envelope))
+            case _:
+                pass
+
+    def _post_from(self, src: ReplicaId, dst: Address, envelope: Envelope) -> None:
+        self.post(src, src, dst, envelope)
+
+    # Clients.
+
+    def _drive_client(self, client: SimulatedClient) -> None:
+        client.clock(self.now_ms, WALL_START_MS + self.now_ms)
+        effects: list[SessionEffect] = []
+        while client.inbox:
+            src, sender, envelope = client.inbox.popleft()
+            self.deliveries += 1
+            self.trace.delivered(self.now_ms, src, sender, client.label, envelope)
+            effects += self._settled(client, client.receive(envelope, sender))
+        deadline_ms = client.deadline_ms()
+        if deadline_ms is not None and deadline_ms <= self.now_ms:
+            effects += self._settled(client, client.tick())
+        for effect in effects:
+            if isinstance(effect, Send):
+                self.post(client.label, client.key, effect.to, _through_bytes(effect.envelope))
+        self._plan_wake(client.label, client)
+
+    def _settled(self, client: SimulatedClient, effects: list[SessionEffect]) -> list[SessionEffect]:
+        for effect in effects:
+            if isinstance(effect, Completed):
+                matching = " ".join(place(replica) for replica in effect.matching)
+                self.trace.note(
+                    self.now_ms,
+                    client.label,
+                    f"answered t{effect.timestamp}.{effect.index} at s{effect.sequence}: "
+                    f"{effect.result.outcome.name} {effect.result.value!r} from {matching}",
+                )
+                self._overseer.completed(client.key, client.session.id, effect)
+            elif isinstance(effect, Lost):
+                self.trace.note(self.now_ms, client.label, f"lost ticket {effect.ticket}: {effect.reason.name}")
+            client.settle(effect)
+        return effects
+
+    def _plan_wake(self, who: Address, party: Station | SimulatedClient) -> None:
+        """Plan a wake for a party's deadline unless one is planned for then; an earlier plan is forgotten."""
+        deadline_ms = party.deadline_ms()
+        due_ms = None if deadline_ms is None else max(deadline_ms, self.now_ms)
+        if due_ms != party.wake_ms:
+            party.wake_ms = due_ms
+            if due_ms is not None:
+                self._events.plan(due_ms, Wake(who))
+
+
+def _through_bytes(envelope: Envelope) -> Envelope:
+    """Return the envelope as the other side decodes it: what cannot cross a real wire does not cross this one."""
+    return Envelope.from_bytes(envelope.to_bytes())

@@ -1,0 +1,229 @@
+"""A network on virtual time: seeded delay, loss, duplication and reordering, and the faults a test asks for by name.
+
+Owns: the order of events, and the fate of every envelope between two addresses. Knows nothing of what envelopes mean
+beyond their kind, and nothing of who reads them.
+
+Time is in whole milliseconds. Events of one millisecond happen in the order in which they were planned, so a run
+depends on nothing but its seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from pbft.core.envelope import Envelope, Kind
+from pbft.core.group import ReplicaId
+
+Address = ReplicaId | str
+"""Where envelopes go: a replica by its number, a client's session by its label ("alice", "alice/2")."""
+
+Addresses = Address | Iterable[Address] | None
+"""One address, several, or None for every one."""
+
+MAX_PENDING: Final = 200_000
+MAX_RULES: Final = 64
+
+Event = TypeVar("Event")
+
+
+class EventQueue(Generic[Event]):
+    """What is still to happen, earliest first. Full queues refuse: a run that plans without end has a bug."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Event]] = []
+        self._planned = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def plan(self, at_ms: int, event: Event) -> None:
+        """Add an event. Raises OverflowError when more than MAX_PENDING events are waiting."""
+        if len(self._heap) >= MAX_PENDING:
+            raise OverflowError(f"more than {MAX_PENDING} events are waiting: something sends without end")
+        self._planned += 1
+        heapq.heappush(self._heap, (at_ms, self._planned, event))
+
+    @property
+    def next_ms(self) -> int | None:
+        """When the next event happens, or None when nothing is planned."""
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now_ms: int) -> list[Event]:
+        """Take out all events up to this moment, in order."""
+        events = []
+        while self._heap and self._heap[0][0] <= now_ms:
+            events.append(heapq.heappop(self._heap)[2])
+        return events
+
+
+@dataclass(eq=False)
+class Rule:
+    """What happens to the envelopes a test names: read `network.on(Kind.PREPARE, src=3, dst=1).drop()` aloud.
+
+    A rule does nothing until one of its verbs is called, and again nothing once `first` envelopes met it.
+    """
+
+    kind: Kind | None
+    src: tuple[Address, ...] | None
+    dst: tuple[Address, ...] | None
+    where: Callable[[Envelope], bool] | None
+    copies: int = 1
+    extra_ms: int = 0
+    left: int | None = None
+    met: int = field(default=0)
+    """How many envelopes this rule has met so far."""
+
+    def drop(self, first: int | None = None) -> Rule:
+        """Lose them: all, or the first so many."""
+        return self._arm(0, 0, first)
+
+    def delay(self, extra_ms: int, first: int | None = None) -> Rule:
+        """Deliver them this much later than the network would."""
+        return self._arm(1, extra_ms, first)
+
+    def duplicate(self, copies: int = 2, first: int | None = None) -> Rule:
+        """Deliver each this many times, every copy with a delay of its own."""
+        return self._arm(copies, 0, first)
+
+    def stop(self) -> None:
+        """Let everything pass from now on."""
+        self.left = 0
+
+    def takes(self, src: Address, dst: Address, envelope: Envelope) -> bool:
+        """Say whether the envelope meets this rule, and count it if so."""
+        if (
+            self.left == 0
+            or (self.kind is not None and envelope.kind is not self.kind)
+            or (self.src is not None and src not in self.src)
+            or (self.dst is not None and dst not in self.dst)
+            or (self.where is not None and not self.where(envelope))
+        ):
+            return False
+        self.met += 1
+        if self.left is not None:
+            self.left -= 1
+        return True
+
+    def _arm(self, copies: int, extra_ms: int, first: int | None) -> Rule:
+        self.copies, self.extra_ms, self.left = copies, extra_ms, first
+        return self
+
+
+class Network:
+    """Decides when, how often and whether each envelope arrives.
+
+    `loss`, `duplicate` and `reorder` are shares of the envelopes between 0 and 1; `delay_ms` is the least and the
+    greatest delay of a link, drawn evenly. A reordered envelope waits up to five times the greatest delay longer.
+    """
+
+    def __init__(
+        self,
+        chance: random.Random,
+        loss: float = 0.0,
+        duplicate: float = 0.0,
+        reorder: float = 0.0,
+        delay_ms: tuple[int, int] = (1, 10),
+    ) -> None:
+        for name, share in (("loss", loss), ("duplicate", duplicate), ("reorder", reorder)):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} is a share from 0 up to but not including 1, not {share}")
+        self._chance = chance
+        self.loss = loss
+        self.duplicate = duplicate
+        self.reorder = reorder
+        self.delay_ms = _checked_delay(delay_ms)
+        self._links: dict[tuple[Address, Address], tuple[int, int]] = {}
+        self._cuts: dict[tuple[Address, Address], None] = {}
+        self._isolated: dict[Address, None] = {}
+        self._rules: list[Rule] = []
+
+    # What a test says.
+
+    def on(
+        self,
+        kind: Kind | None = None,
+        src: Addresses = None,
+        dst: Addresses = None,
+        where: Callable[[Envelope], bool] | None = None,
+    ) -> Rule:
+        """Name some envelopes; say next what becomes of them (`drop`, `delay`, `duplicate`). The first rule met wins."""
+        if len(self._rules) >= MAX_RULES:
+            raise OverflowError(f"a network takes at most {MAX_RULES} rules; heal() forgets them")
+        rule = Rule(kind, _several(src), _several(dst), where, left=0)
+        self._rules.append(rule)
+        return rule
+
+    def cut(self, one: Address, other: Address) -> None:
+        """Let nothing pass between two addresses, in both directions."""
+        self.cut_one_way(one, other)
+        self.cut_one_way(other, one)
+
+    def cut_one_way(self, src: Address, dst: Address) -> None:
+        """Let nothing pass from one address to the other; the way back stays open."""
+        self._cuts[src, dst] = None
+
+    def isolate(self, address: Address) -> None:
+        """Let nothing pass to or from an address, clients' traffic included."""
+        self._isolated[address] = None
+
+    def split(self, *sides: tuple[Address, ...]) -> None:
+        """Let nothing pass between the sides. Addresses on no side still reach everybody."""
+        for i, side in enumerate(sides):
+            for one in side:
+                for others in sides[i + 1 :]:
+                    for other in others:
+                        self.cut(one, other)
+
+    def slow(self, src: Address, dst: Address, delay_ms: tuple[int, int]) -> None:
+        """Give one link, in one direction, a delay of its own."""
+        self._links[src, dst] = _checked_delay(delay_ms)
+
+    def heal(self) -> None:
+        """Mend all cuts, and forget all rules and the delays of single links. Loss and its like stay as they are."""
+        self._cuts.clear()
+        self._isolated.clear()
+        self._rules.clear()
+        self._links.clear()
+
+    def calm(self) -> None:
+        """Lose, double and reorder nothing from now on."""
+        self.loss = self.duplicate = self.reorder = 0.0
+
+    # What the cluster asks.
+
+    def delays(self, src: Address, dst: Address, envelope: Envelope) -> list[int]:
+        """Return after how many milliseconds each copy of the envelope arrives; an empty list means that it is lost."""
+        if (src, dst) in self._cuts or src in self._isolated or dst in self._isolated:
+            return []
+        rule = next((each for each in self._rules if each.takes(src, dst, envelope)), None)
+        if rule is not None:
+            return [self._delay(src, dst) + rule.extra_ms for _ in range(rule.copies)]
+        if self.loss and self._chance.random() < self.loss:
+            return []
+        copies = 2 if self.duplicate and self._chance.random() < self.duplicate else 1
+        return [self._delay(src, dst) for _ in range(copies)]
+
+    def _delay(self, src: Address, dst: Address) -> int:
+        low, high = self._links.get((src, dst), self.delay_ms)
+        delay = self._chance.randint(low, high)
+        if self.reorder and self._chance.random() < self.reorder:
+            delay += self._chance.randint(1, 5 * high)
+        return delay
+
+
+def _several(addresses: Addresses) -> tuple[Address, ...] | None:
+    if addresses is None:
+        return None
+    return (addresses,) if isinstance(addresses, int | str) else tuple(addresses)
+
+
+def _checked_delay(delay_ms: tuple[int, int]) -> tuple[int, int]:
+    low, high = delay_ms
+    if not 1 <= low <= high:
+        # A delay of zero would let a message be answered within the very millisecond it was sent in, without end.
+        raise ValueError(f"a delay goes from at least 1 ms up to no less, not {delay_ms}")
+    return low, high

@@ -1,0 +1,113 @@
+"""What an oracle is, what it may know, and who runs them all.
+
+Owns: the facts an oracle judges by, the failure it raises, and the dispatch of effects to those that watch for them.
+Knows no rule of the protocol.
+
+Oracles are incremental: each looks at new effects only, so that judging costs a constant per delivery. They compute what
+they need from the genesis, never from the objects they judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, NoReturn
+
+from pbft.core.effects import Effect
+from pbft.core.envelope import Envelope, Verifier
+from pbft.core.group import ClientKey, Group, ReplicaId
+from pbft.core.session import Completed
+
+
+class OracleFailure(AssertionError):
+    """An invariant of the protocol broke: which, how, in which run, and how to see it again."""
+
+    def __init__(self, oracle: str, sentence: str) -> None:
+        super().__init__()
+        self.oracle = oracle
+        """The invariant's id: "O1" to "O6", or the name of a driver's rule."""
+        self.sentence = sentence
+        self.story = ""
+        """The run's seed, its last trace lines and how to replay it; told by the cluster."""
+
+    def __str__(self) -> str:
+        return f"{self.oracle}: {self.sentence}" + (f"\n{self.story}" if self.story else "")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What oracles know for certain about a group, computed anew from its genesis."""
+
+    group: Group
+    verifier: Verifier
+    correct: tuple[ReplicaId, ...]
+    """The replicas that follow the protocol; a crashed one still counts."""
+    faults: int = field(init=False)
+    quorum: int = field(init=False)
+    """The least number whose every two sets of members share a correct one, whatever the replicas' own count says."""
+
+    def __post_init__(self) -> None:
+        n = len(self.group.genesis.members)
+        faults = max(f for f in range(n) if 3 * f < n)
+        object.__setattr__(self, "faults", faults)
+        object.__setattr__(self, "quorum", min(q for q in range(n + 1) if 2 * q - n > faults))
+
+
+class Oracle:
+    """Watches effects of correct replicas and fails when its invariant breaks.
+
+    A subclass names its `id`, says what it watches for in `watches`, and overrides what it needs.
+    """
+
+    id: ClassVar[str]
+    watches: ClassVar[tuple[type, ...]] = ()
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    def observe(self, replica: ReplicaId, effect: Effect) -> None:
+        """Judge one effect of a correct replica, in the order of its list."""
+
+    def concluded(self, replica: ReplicaId) -> None:
+        """Judge what is due once a correct replica's list of effects is complete."""
+
+    def delivered(self, replica: ReplicaId, envelope: Envelope) -> None:
+        """Learn of an envelope that reached a replica."""
+
+    def completed(self, client: ClientKey, session: bytes, completed: Completed) -> None:
+        """Judge what a client accepted as its answer."""
+
+    def fail(self, sentence: str) -> NoReturn:
+        """Raise OracleFailure with this oracle's id."""
+        raise OracleFailure(self.id, sentence)
+
+
+class Overseer:
+    """Shows every effect of correct replicas to the oracles that watch for it."""
+
+    def __init__(self, oracles: Iterable[Oracle], correct: Iterable[ReplicaId]) -> None:
+        self._oracles = tuple(oracles)
+        self._correct = dict.fromkeys(correct)
+        self._watching: dict[type, tuple[Callable[[ReplicaId, Effect], None], ...]] = {}
+        for kind in dict.fromkeys(kind for oracle in self._oracles for kind in oracle.watches):
+            self._watching[kind] = tuple(oracle.observe for oracle in self._oracles if kind in oracle.watches)
+
+    def delivered(self, replica: ReplicaId, envelope: Envelope) -> None:
+        """Tell of an envelope that is about to be received, by a correct replica or another."""
+        for oracle in self._oracles:
+            oracle.delivered(replica, envelope)
+
+    def judge(self, replica: ReplicaId, effects: Sequence[Effect]) -> None:
+        """Judge one list of effects; what an adversary does is not judged. Raises OracleFailure."""
+        if not effects or replica not in self._correct:
+            return
+        for effect in effects:
+            for observe in self._watching.get(type(effect), ()):
+                observe(replica, effect)
+        for oracle in self._oracles:
+            oracle.concluded(replica)
+
+    def completed(self, client: ClientKey, session: bytes, completed: Completed) -> None:
+        """Judge what a client accepted. Raises OracleFailure."""
+        for oracle in self._oracles:
+            oracle.completed(client, session, completed)

@@ -1,0 +1,106 @@
+"""What replicas sign: no equivocation (O5), and no vote that leaves before it is durable.
+
+Owns: how an envelope's vote is named, and the oracles that watch every envelope a correct replica hands out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pbft.core.effects import Answer, Broadcast, Effect, Persist, Send
+from pbft.core.envelope import Envelope, Kind
+from pbft.core.group import ReplicaId
+from pbft.core.messages import Commit, Prepare, PrePrepare, Reply, unpack
+from pbft.encoding import EncodingError
+from pbft.testing.oracles.base import Facts, Oracle
+from pbft.testing.trace import short
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What a signed message of a replica commits it to. A REPLY is bound to no view, and its value is the root."""
+
+    kind: Kind
+    view: int | None
+    sequence: int
+    digest: bytes
+
+    @property
+    def place(self) -> tuple[Kind, int | None, int]:
+        """Where a correct replica says one thing only; with the sender, the identity of a vote."""
+        return self.kind, self.view, self.sequence
+
+    def __str__(self) -> str:
+        view = "" if self.view is None else f" v{self.view}"
+        return f"{self.kind.name}{view} s{self.sequence} {short(self.digest)}"
+
+
+def read_vote(envelope: Envelope) -> Vote | None:
+    """Return the vote that an envelope carries, or None when it carries none or nothing legible."""
+    return _read_vote(envelope.kind, envelope.body)
+
+
+@lru_cache(maxsize=4096)
+def _read_vote(kind: Kind, body: bytes) -> Vote | None:
+    try:
+        match kind:
+            case Kind.PRE_PREPARE:
+                proposal = unpack(PrePrepare, body)
+                return Vote(kind, proposal.view, proposal.sequence, proposal.digest)
+            case Kind.PREPARE | Kind.COMMIT:
+                vote = unpack(Prepare if kind is Kind.PREPARE else Commit, body)
+                return Vote(kind, vote.view, vote.sequence, vote.digest)
+            case Kind.REPLY:
+                reply = unpack(Reply, body)
+                return Vote(kind, None, reply.sequence, reply.root)
+            case _:
+                return None
+    except EncodingError:
+        return None
+
+
+class NoEquivocation(Oracle):
+    """O5: a correct replica never signs two different things at one (kind, view, sequence)."""
+
+    id = "O5"
+    watches = (Persist, Send, Broadcast, Answer)
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._said: dict[tuple[ReplicaId, Kind, int | None, int], bytes] = {}
+
+    def observe(self, replica: ReplicaId, effect: Effect) -> None:
+        """Compare what the replica says in its own name with what it said in the same place before."""
+        assert isinstance(effect, Persist | Send | Broadcast | Answer)
+        envelope = effect.vote if isinstance(effect, Persist) else effect.envelope
+        vote = read_vote(envelope) if envelope.sender == replica else None
+        if vote is None:
+            return
+        said = self._said.setdefault((replica, *vote.place), vote.digest)
+        if said != vote.digest:
+            self.fail(f"replica {replica} signed {vote}, after {short(said)} in the same place")
+
+
+class PersistBeforeSend(Oracle):
+    """No vote of a correct replica leaves before the Persist of that vote, which stands earlier in its effects."""
+
+    id = "persist-before-send"
+    watches = (Persist, Send, Broadcast)
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._durable: dict[tuple[ReplicaId, Kind, bytes], None] = {}
+
+    def observe(self, replica: ReplicaId, effect: Effect) -> None:
+        """Note what is made durable, and look up each vote that leaves."""
+        if isinstance(effect, Persist):
+            self._durable[replica, effect.vote.kind, effect.vote.body] = None
+        elif isinstance(effect, Send | Broadcast):
+            envelope = effect.envelope
+            vote = read_vote(envelope) if envelope.sender == replica else None
+            # A REPLY rests on the batch, which every replica can execute again; it is no vote of the three phases.
+            if vote is None or vote.kind is Kind.REPLY:
+                return
+            if (replica, envelope.kind, envelope.body) not in self._durable:
+                self.fail(f"replica {replica} sent {vote} before it made that vote durable")

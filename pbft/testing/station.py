@@ -1,0 +1,90 @@
+"""A replica's place in the simulation: its core, its inbox, its clocks, its disk and the addresses clients proved.
+
+Owns: what a real driver owns around one core. Knows nothing of the network or of other replicas.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Final
+
+from pbft.core.effects import Effect, Evidence, Executed, Ignored, Persist, Reason
+from pbft.core.envelope import Envelope, Kind, Sender
+from pbft.core.group import ClientKey, ReplicaId
+from pbft.core.messages import Hello, unpack
+from pbft.core.replica import Replica
+from pbft.core.settings import Now
+from pbft.encoding import EncodingError
+from pbft.testing.byzantine.adversary import Adversary
+from pbft.testing.network import Address
+
+WALL_START_MS: Final = 1_750_000_000_000
+"""What the wall's clock shows when virtual time begins."""
+
+MAX_INBOX: Final = 10_000
+MAX_ADDRESSES: Final = 4_096
+KEPT_PERSISTS: Final = 1_024
+KEPT_EVIDENCE: Final = 64
+
+
+class Station:
+    """One replica, correct or not, and what its driver keeps for it."""
+
+    def __init__(self, core: Replica | Adversary, offset_ms: int, skew_ms: int) -> None:
+        self.id: ReplicaId = core.me
+        self.core = core
+        self.alive = True
+        self.wake_ms: int | None = None
+        self.inbox: deque[tuple[Address, Sender, Envelope]] = deque(maxlen=MAX_INBOX)
+        self.durable: deque[Persist] = deque(maxlen=KEPT_PERSISTS)
+        """What was made durable, latest last. A dictionary in memory stands for the disk until there is a store."""
+        self.history: list[Executed] = []
+        """Every batch executed, in order."""
+        self.ignored: Counter[Reason] = Counter()
+        self.evidence: deque[Evidence] = deque(maxlen=KEPT_EVIDENCE)
+        self._offset_ms = offset_ms
+        self._skew_ms = skew_ms
+        self._addresses: dict[tuple[ClientKey, bytes], str] = {}
+
+    @property
+    def correct(self) -> bool:
+        """Whether this replica follows the protocol."""
+        return isinstance(self.core, Replica)
+
+    def clock(self, now_ms: int) -> Now:
+        """Return what this replica's clocks show: no two replicas' agree."""
+        return Now(now_ms + self._offset_ms, WALL_START_MS + now_ms + self._skew_ms)
+
+    def deadline_ms(self) -> int | None:
+        """When `tick` is due, in virtual time."""
+        deadline = self.core.deadline_ms
+        return None if deadline is None else deadline - self._offset_ms
+
+    def learn_address(self, src: Address, sender: Sender, envelope: Envelope) -> None:
+        """Remember where a client's session can be answered. In the simulator every address counts as proven."""
+        if envelope.kind is not Kind.HELLO or isinstance(src, int) or isinstance(sender, int):
+            return
+        try:
+            session = unpack(Hello, envelope.body).session
+        except EncodingError:
+            return
+        self._addresses.pop((sender, session), None)
+        if len(self._addresses) >= MAX_ADDRESSES:
+            del self._addresses[next(iter(self._addresses))]
+        self._addresses[sender, session] = src
+
+    def address(self, client: ClientKey, session: bytes) -> str | None:
+        """Return where a client's session said it is."""
+        return self._addresses.get((client, session))
+
+    def perform(self, effects: list[Effect]) -> None:
+        """Make durable what must be before anything leaves, and note what watchers ask for."""
+        for effect in effects:
+            if isinstance(effect, Persist):
+                self.durable.append(effect)
+            elif isinstance(effect, Executed):
+                self.history.append(effect)
+            elif isinstance(effect, Ignored):
+                self.ignored[effect.reason] += 1
+            elif isinstance(effect, Evidence):
+                self.evidence.append(effect)
