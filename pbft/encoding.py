@@ -31,6 +31,10 @@ def _refuse_tag(*_: object) -> NoReturn:
     raise cbor2.CBORDecodeError("tags are refused")
 
 
+def _refuse_map(*_: object) -> NoReturn:
+    raise cbor2.CBORDecodeError("maps are refused")
+
+
 # A tag hook alone leaves the built-in tags working (regular expressions, shared references: both can hang a decoder
 # for seconds), so each of them is overridden by name as well.
 _BUILT_IN_TAGS: Final = (*range(6), 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799)
@@ -46,15 +50,15 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """Return the value that `data` is the canonical encoding of, with tuples for arrays.
+    """Return the value that `data` is the canonical encoding of, with tuples for arrays; maps are refused.
 
     Raises EncodingError for everything else. Floats and CBOR's rarer simple values survive this step; whoever knows
     the expected shape checks exact types (`pbft.core.codec`, `check_plain`).
     """
-    return _decode(data, max_depth, immutable=True)
+    return _decode(data, max_depth, maps=False)
 
 
-def _decode(data: bytes, max_depth: int, immutable: bool) -> Any:
+def _decode(data: bytes, max_depth: int, *, maps: bool) -> Any:
     try:
         value = cbor2.loads(
             data,
@@ -62,8 +66,9 @@ def _decode(data: bytes, max_depth: int, immutable: bool) -> Any:
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
-            immutable=immutable,
+            immutable=not maps,
             tag_hook=_refuse_tag,
+            object_hook=None if maps else _refuse_map,
             semantic_decoders=_NO_TAGS,
         )
         again = cbor2.dumps(value, canonical=True)
@@ -114,9 +119,9 @@ def decode_plain(data: bytes) -> Any:
     """Return an application's value: a fresh copy, with tuples for arrays and dicts for maps.
 
     Raises EncodingError for bytes that `encode_plain` cannot have made. Decodes into lists and dicts first, since the
-    decoder's immutable maps cost five times as much to encode again, and whoever sends them is not charged for it.
+    decoder's immutable maps cost several times as much to encode again, which senders could make others pay.
     """
-    return _own(_decode(data, MAX_DEPTH + 2, immutable=False), MAX_DEPTH)
+    return _own(_decode(data, MAX_DEPTH + 2, maps=True), MAX_DEPTH)
 
 
 def _own(value: Any, depth: int) -> Any:
@@ -124,17 +129,12 @@ def _own(value: Any, depth: int) -> Any:
     kind = type(value)
     if kind in _DECODED_SCALARS:
         return value
-    if depth <= 0:
-        check_plain(value, depth)
-    if kind is list:
+    if kind is list and depth > 0:
         return tuple([_own(item, depth - 1) for item in value])
-    if kind is dict:
-        for key in value:
-            if type(key) is not str:
-                check_plain(value)
+    if kind is dict and depth > 0 and all(type(key) is str for key in value):
         return {key: _own(item, depth - 1) for key, item in value.items()}
-    check_plain(value)
-    raise EncodingError(f"a value of type {kind.__name__} cannot be stored")
+    check_plain(value, depth)
+    raise EncodingError("the decoder made a value that it should have refused")
 
 
 def digest(domain: bytes, *parts: bytes) -> bytes:

@@ -59,16 +59,19 @@ def load_application(spec: str, base: Path | None = None) -> type:
         module = _import_file(path)
         cls = _choose(module, match["name"], path.name)
     elif ":" in spec:
-        module_name, _, class_name = spec.partition(":")
-        cls = _choose(_import_module(module_name), class_name, module_name)
+        cls = _from_module(spec)
     else:
         known = dict(known_applications())
         if spec not in known:
             raise AppError(
-                f"there is no application {quote(spec)}{suggest(spec, known)}; "
-                "a file of your own is named as path.py:Class"
+                f"no installed package has an application {quote(spec)} "
+                f"(a file of your own is named as path.py:Class){suggest(spec, known)}"
             )
-        return load_application(known[spec])
+        if ":" not in known[spec]:
+            raise AppError(
+                f"the application {quote(spec)} is registered as {quote(known[spec])}, which is not module:Class"
+            )
+        cls = _from_module(known[spec])
     try:
         describe(cls)
     except MachineError as error:
@@ -149,8 +152,9 @@ def _import_file(path: Path) -> ModuleType:
         source = path.read_bytes()
     except FileNotFoundError:
         raise AppError(f"there is no file {path}") from None
-    except OSError as error:
-        raise AppError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise AppError(f"{path} cannot be read: {reason}") from None
     resolved = path.resolve()
     # Two files of one name are two modules, and neither may take the name of an installed one.
     name = f"pbft_app_{path.stem}_{hashlib.blake2b(str(resolved).encode(), digest_size=4).hexdigest()}"
@@ -172,6 +176,13 @@ def _import_file(path: Path) -> ModuleType:
     finally:
         sys.path.remove(neighbours)
     return module
+
+
+def _from_module(spec: str) -> type:
+    module, _, name = spec.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise AppError(f"{quote(spec)} names no application; write path.py:Class or module:Class")
+    return _choose(_import_module(module), name, module)
 
 
 def _import_module(name: str) -> ModuleType:

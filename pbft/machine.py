@@ -110,7 +110,10 @@ class Application(Protocol):
     """
 
     def execute(self, operation: bytes, context: Context) -> Result:
-        """Run one operation. Never raises; what is not OK has changed nothing."""
+        """Run one operation. Never raises; what is not OK has changed nothing.
+
+        An answer beyond `context.answer_bytes` is replaced by a failure, so check before changing anything.
+        """
         ...
 
     def digest(self) -> bytes:
@@ -213,6 +216,8 @@ class StateMachine:
             table._begin()
         try:
             payload = _encode_returned(entry, entry.signature.call(self, values, context))
+            if len(payload) > context.answer_bytes:
+                raise _Broken(f"{entry.spec.name}() returned more than the {context.answer_bytes} bytes left for it")
             self._check_fields(entry.spec.name, before)
             if entry.spec.is_query:
                 self._check_unchanged(entry.spec.name, before, tables)

@@ -52,6 +52,8 @@ class Context:
     client: str
     sequence: int
     seed: bytes
+    answer_bytes: int = 2**24
+    """How long the encoded answer may be. One that is longer fails, and is undone like any other failure."""
 
     @cached_property
     def random(self) -> random.Random:
@@ -205,7 +207,10 @@ class Signature:
         self.parameters: tuple[Parameter, ...] = ()
         self._places: list[tuple[str, bool]] = []
         self._contexts: dict[str, None] = {}
-        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        found = list(inspect.signature(function).parameters.values())
+        if not found:
+            raise MachineError(f"{where} has no parameter self; write def {function.__name__}(self)")
+        for parameter in found[1:]:
             self._places.append((parameter.name, parameter.kind is inspect.Parameter.KEYWORD_ONLY))
             if hints.get(parameter.name) is Context:
                 self._contexts[parameter.name] = None
@@ -262,8 +267,10 @@ def read_hints(annotated: Any, where: str) -> dict[str, Any]:
 
 def _understand(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> Parameter:
     name = parameter.name
-    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         raise MachineError(f"{where} takes *{name}; name each parameter, or take {name}: list[...]")
+    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        raise MachineError(f"{where} takes **{name}; name each parameter, or take {name}: dict[str, ...]")
     if name not in hints:
         raise MachineError(f"{where}: {name} has no annotation; write {name}: int, for instance")
     try:

@@ -13,7 +13,7 @@ from pbft.core.effects import CommittedLocal, Prepared, Proposed, Reason
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
 from pbft.core.log import Log, Proposal, Slot
-from pbft.core.messages import Commit, Prepare, PrePrepare, batch_digest, unpack
+from pbft.core.messages import Commit, Prepare, PrePrepare, batch_digest
 from pbft.core.outbox import Outbox
 from pbft.core.votes import Admission, Vote, Votes
 
@@ -70,9 +70,9 @@ class Agreement:
         if signer != self._out.group.primary(body.view):
             return self._out.ignore(Reason.NOT_PRIMARY, envelope, sender)
         slot = self._log.slot(body.sequence)
-        first = slot.proposal.envelope if slot.proposal is not None else slot.held_back
+        first = slot.proposal or slot.held_back
         if first is not None:
-            return self._on_second_pre_prepare(slot, first, envelope, sender)
+            return self._on_second_pre_prepare(slot, first.envelope, envelope, sender)
         if batch_digest(envelope.beside) != body.digest:
             return self._out.ignore(Reason.WRONG_DIGEST, envelope, sender)
         if not self._out.genuine(envelope):
@@ -82,7 +82,7 @@ class Agreement:
         except BatchError:
             return self._out.ignore(Reason.BAD_BATCH, envelope, sender)
         if not self._timely(proposal, slot):
-            slot.held_back = envelope
+            slot.held_back = proposal
             return self._out.ignore(Reason.CLOCK_DRIFT, envelope, sender)
         self._accept(proposal, slot)
 
@@ -100,7 +100,7 @@ class Agreement:
         if slot.prepared and self._is_surplus(slot.prepares, slot, body.digest, signer):
             return self._out.ignore(Reason.SURPLUS, envelope, sender)
         if self._record(slot.prepares, Vote(body.digest, envelope, trusted=False), signer, sender):
-            self._reconsider(slot)
+            self.reconsider(slot)
             self._advance(slot)
 
     def on_commit(self, body: Commit, envelope: Envelope, signer: ReplicaId, sender: ReplicaId) -> None:
@@ -156,14 +156,10 @@ class Agreement:
         faults = self._quorums.faults
         return slot.prepares.certificate(proposal.view, proposal.digest, faults, self._out.genuine) is not None
 
-    def _reconsider(self, slot: Slot) -> None:
-        """Take up a pre-prepare again that was held back for its time, now that one more backup voted for it."""
-        if slot.held_back is None:
-            return
-        envelope = slot.held_back
-        proposal = self._read(unpack(PrePrepare, envelope.body), envelope)
-        if self._timely(proposal, slot):
-            self._accept(proposal, slot)
+    def reconsider(self, slot: Slot) -> None:
+        """Take up a pre-prepare again that was held back for its time: a backup voted for it, or our clock moved on."""
+        if slot.held_back is not None and self._timely(slot.held_back, slot):
+            self._accept(slot.held_back, slot)
 
     def _accept(self, proposal: Proposal, slot: Slot) -> None:
         slot.proposal, slot.held_back = proposal, None

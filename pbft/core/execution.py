@@ -25,8 +25,8 @@ class Ran:
     results: tuple[Result, ...]
 
 
-TOO_MUCH = Result(Outcome.FAILED, encode("the results of this request exceed the group's limit"))
-"""What an operation answers in place of a value that does not fit `results_bytes`; its changes stand."""
+TOO_MUCH = Result(Outcome.FAILED, encode("the answers of this request exceed the group's limit"))
+"""What an operation answers in place of a value or message that does not fit `results_bytes`."""
 
 
 class Execution:
@@ -62,10 +62,11 @@ class Execution:
         room = self._group.limits.results_bytes
         results = []
         for index, operation in enumerate(request.operations):
-            result = self._application.execute(operation, self._context(signed, index))
-            # Each further result keeps room for the short one that replaces it, so a request's results always fit.
-            spare = (len(request.operations) - 1 - index) * len(TOO_MUCH.payload)
-            if len(result.payload) > max(room - spare, len(TOO_MUCH.payload)):
+            # Each further operation keeps room for the short answer that would replace its own, so that all fit.
+            spare = (len(request.operations) - index) * len(TOO_MUCH.payload)
+            answer_bytes = room - spare + len(TOO_MUCH.payload)
+            result = self._application.execute(operation, self._context(signed, index, answer_bytes))
+            if len(result.payload) > answer_bytes:
                 result = TOO_MUCH
             room -= len(result.payload)
             results.append(result)
@@ -75,7 +76,7 @@ class Execution:
             self.evicted.append((request.client, evicted))
         return Ran(signed, fate, last.results)
 
-    def _context(self, signed: SignedRequest, index: int) -> Context:
+    def _context(self, signed: SignedRequest, index: int, answer_bytes: int) -> Context:
         sequence = self.executed
         seed = digest(
             b"pbft/seed",
@@ -85,4 +86,4 @@ class Execution:
             index.to_bytes(4, "big"),
         )
         name = self._group.clients[signed.request.client].name
-        return Context(time_ms=self.agreed_ms, client=name, sequence=sequence, seed=seed)
+        return Context(time_ms=self.agreed_ms, client=name, sequence=sequence, seed=seed, answer_bytes=answer_bytes)

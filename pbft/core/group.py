@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Final
 
-from pbft.encoding import Plain, check_plain, digest, encode
+from pbft.encoding import EncodingError, Plain, check_plain, digest, encode
 
 ReplicaId = int
 """A replica's number, 0 to n-1. The primary of view v is replica v mod n (OSDI'99 section 4)."""
@@ -21,6 +21,10 @@ ClientKey = bytes
 GENESIS_VERSION: Final = 1
 MIN_REPLICAS: Final = 4
 MAX_REPLICAS: Final = 1000
+MAX_COUNT: Final = 2**16 - 1
+"""Requests in a batch and operations in a request, at the very most: a field `Small` of the wire counts them."""
+MAX_BYTES: Final = 2**24
+"""Bytes of anything within a message, at the very most: a field `Opaque` of the wire holds them."""
 
 
 class GroupError(ValueError):
@@ -93,10 +97,18 @@ class Limits:
         for each in fields(self):
             if type(getattr(self, each.name)) is not int or getattr(self, each.name) < 1:
                 raise GroupError(f"limit {each.name} must be a whole number of at least 1")
+        for name in ("operations_per_request", "batch_requests"):
+            if getattr(self, name) > MAX_COUNT:
+                raise GroupError(f"limit {name} must be at most {MAX_COUNT}, which messages can count")
+        for name in ("operation_bytes", "request_bytes", "batch_bytes", "results_bytes"):
+            if getattr(self, name) > MAX_BYTES:
+                raise GroupError(f"limit {name} must be at most {MAX_BYTES}, which messages can hold")
         if self.log_size < 2 * self.checkpoint_interval:
             raise GroupError("log_size (L) must be at least twice checkpoint_interval (K)")
         if self.request_bytes < self.operation_bytes + 512:
             raise GroupError("request_bytes must exceed operation_bytes by 512 for the signed header")
+        if self.results_bytes < 128 * self.operations_per_request:
+            raise GroupError("results_bytes must allow 128 bytes for each of operations_per_request")
         if self.batch_bytes < self.request_bytes + 512:
             raise GroupError("batch_bytes must exceed request_bytes by 512 for the signed header")
 
@@ -125,7 +137,7 @@ class Genesis:
             raise GroupError("replicas must be numbered 0, 1, 2 ... in order")
         if len(self.nonce) != 16:
             raise GroupError("the nonce must have 16 bytes")
-        parties = [*self.members, *self.clients]
+        parties: list[Member | RegisteredClient] = [*self.members, *self.clients]
         for what, keys in (
             ("public keys", [party.public_key for party in parties]),
             ("link keys", [party.link_key for party in parties]),
@@ -137,9 +149,13 @@ class Genesis:
         names = [client.name for client in self.clients]
         if len(dict.fromkeys(names)) != len(names):
             raise GroupError("two clients share a name")
-        if list(self.parameters) != sorted(self.parameters, key=lambda pair: pair[0]):
-            raise GroupError("application parameters must be sorted by name")
-        check_plain([list(pair) for pair in self.parameters])
+        parameter_names = [name for name, _ in self.parameters]
+        if parameter_names != sorted(dict.fromkeys(parameter_names)):
+            raise GroupError("application parameters must be sorted by name, each named once")
+        try:
+            check_plain([names, self.application, [list(pair) for pair in self.parameters]])
+        except EncodingError as error:
+            raise GroupError(f"a name or an application parameter cannot be stored: {error}") from None
         self.limits.check()
 
     def identify(self) -> bytes:

@@ -18,7 +18,8 @@ from pbft.core.votes import Votes
 class Proposal:
     """An accepted pre-prepare with its batch, decoded and with every client's signature verified.
 
-    `time_ms` is the time that its primary proposed.
+    `time_ms` is the time that its primary proposed. `requests` is emptied when they have executed: for slower peers the
+    batch stays beside the envelope, and need not be held twice.
     """
 
     view: int
@@ -34,8 +35,8 @@ class Slot:
 
     sequence: int
     proposal: Proposal | None = None
-    held_back: Envelope | None = None
-    """A pre-prepare whose time is too far from our clock; it waits for f+1 members to vote for it (design 4.5)."""
+    held_back: Proposal | None = None
+    """One whose time is too far from our clock; it waits for f+1 members to vote for it (design 4.5)."""
     prepares: Votes = field(default_factory=Votes)
     commits: Votes = field(default_factory=Votes)
     prepared: bool = False
@@ -59,6 +60,7 @@ class Log:
     def __init__(self, size: int) -> None:
         self._size = size
         self._slots: dict[int, Slot] = {}
+        self._last = 0
         self.low = 0
 
     @property
@@ -81,6 +83,7 @@ class Log:
             raise ValueError("the log keeps nothing outside its watermarks")
         if sequence not in self._slots:
             self._slots[sequence] = Slot(sequence)
+            self._last = max(self._last, sequence)
         return self._slots[sequence]
 
     def find(self, sequence: int) -> Slot | None:
@@ -95,7 +98,7 @@ class Log:
     @property
     def last(self) -> int:
         """The greatest sequence of which anything is known, or the low watermark."""
-        return max(self._slots, default=self.low)
+        return max(self._last, self.low)
 
     def trail(self, executed: int) -> None:
         """Move the low watermark behind execution and forget what falls below it."""

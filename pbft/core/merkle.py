@@ -1,7 +1,8 @@
 """A Merkle tree over a few byte strings: one signed root, and a short path for each leaf.
 
-Owns: the tree's shape and digests. Leaves and inner nodes are digested under different domains, and a node without a
-sibling rises unchanged, so a path's length and sides follow from the leaf's place and the number of leaves.
+Owns: the tree's shape and digests. Leaves, inner nodes and roots are digested under different domains. A node without
+a sibling rises unchanged, so a path's length and sides follow from the leaf's place and the number of leaves, which the
+root names: no leaf can be shown at another place, nor in a tree of another size.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ def _inner(left: bytes, right: bytes) -> bytes:
     return digest(b"pbft/inner", left, right)
 
 
+def _root(leaves: int, top: bytes) -> bytes:
+    return digest(b"pbft/root", leaves.to_bytes(8, "big"), top)
+
+
 def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    """Return the tree's levels from the leaves' digests up to the root's. Needs at least one leaf."""
+    """Return the tree's levels from the leaves' digests up to the root alone. Needs at least one leaf."""
     rows = [[_leaf(data) for data in leaves]]
     while len(rows[-1]) > 1:
         row = rows[-1]
@@ -28,6 +33,7 @@ def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
         if len(row) % 2:
             above.append(row[-1])
         rows.append(above)
+    rows.append([_root(len(leaves), rows[-1][0])])
     return rows
 
 
@@ -53,4 +59,4 @@ def root_of(data: bytes, index: int, leaves: int, siblings: Sequence[bytes]) -> 
             sibling = rest.pop(0)
             node = _inner(sibling, node) if index % 2 else _inner(node, sibling)
         index, width = index // 2, (width + 1) // 2
-    return None if rest else node
+    return None if rest else _root(leaves, node)

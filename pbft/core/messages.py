@@ -166,7 +166,7 @@ class RefusalReason(IntEnum):
     UNKNOWN_SESSION = 1
     """The session was evicted, or lies below the floor: the request may have run, or not."""
     SESSION_IN_FUTURE = 2
-    """The session's id claims a time beyond agreed time plus drift; it did not run."""
+    """The session's id claims a time beyond agreed time plus drift: a copy of the request may still run, later."""
     BUSY = 3
     """Too much is waiting here: try later. A hint of one replica."""
     TOO_LARGE = 4

@@ -6,7 +6,7 @@ sends what the log holds, and changes nothing there.
 
 from __future__ import annotations
 
-from pbft.core.envelope import Kind
+from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
 from pbft.core.log import Log, Proposal, Slot
 from pbft.core.messages import Status
@@ -56,17 +56,20 @@ class Repair:
 
         `attempt` grows meanwhile, so that each time another replica's turn comes to send the large parts.
         """
+        self._out.broadcast(self._account(view, executed, self._attempt))
+        self.greeted = True
+        self._attempt += 1
+        self.due_ms = self._out.now.monotonic_ms + self._interval_ms
+        self._interval_ms = min(2 * self._interval_ms, self._settings.status_interval_max_ms)
+
+    def _account(self, view: int, executed: int, attempt: int) -> Envelope:
         held = bytearray()
         for sequence in range(executed + 1, min(self._log.last, executed + self._settings.repair_slots) + 1):
             slot = self._log.find(sequence)
             has_batch = slot is not None and (slot.proposal is not None or slot.held_back is not None)
             is_prepared = slot is not None and slot.prepared
             held.append(_HAS_BATCH * has_batch | _IS_PREPARED * is_prepared)
-        self._out.broadcast(self._out.plain(Kind.STATUS, Status(view, executed, self._attempt, bytes(held))))
-        self.greeted = True
-        self._attempt += 1
-        self.due_ms = self._out.now.monotonic_ms + self._interval_ms
-        self._interval_ms = min(2 * self._interval_ms, self._settings.status_interval_max_ms)
+        return self._out.plain(Kind.STATUS, Status(view, executed, attempt, bytes(held)))
 
     def on_status(self, status: Status, sender: ReplicaId, view: int, executed: int) -> None:
         """Send a peer what it lacks and this replica has: its own votes, and the batch where it is its turn.
@@ -88,7 +91,7 @@ class Repair:
             if room < 0:
                 break
         if executed > status.executed:
-            self._out.send(sender, self._out.plain(Kind.STATUS, Status(view, executed, 0, b"")))
+            self._out.send(sender, self._account(view, executed, 0))
 
     def _send_missing(self, slot: Slot, proposal: Proposal, held: int, attempt: int, peer: ReplicaId) -> int:
         """Send what a peer lacks of one slot; return the bytes of the batch if it went."""

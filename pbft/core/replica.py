@@ -69,8 +69,11 @@ class Replica:
         while self._can_propose:
             requests = tuple(self._waiting.take(self.group.limits))
             self._agreement.propose(self._next_assignment, requests)
+        if self._status_due:
+            for slot in self._log.after(self._execution.executed):
+                self._agreement.reconsider(slot)
         self._execute_committed()
-        if self._unfinished and now.monotonic_ms >= self._repair.due_ms:
+        if self._status_due:
             self._repair.send_status(self._agreement.view, self._execution.executed)
         return self._out.effects()
 
@@ -97,7 +100,7 @@ class Replica:
             stable_checkpoint=None,
             low_watermark=self._log.low,
             high_watermark=self._log.high,
-            in_flight=sum(1 for _ in self._log.after(executed)),
+            in_flight=sum(slot.touched for slot in self._log.after(executed)),
             waiting=len(self._waiting),
             agreed_time_ms=self._execution.agreed_ms,
             behind=behind,
@@ -172,6 +175,10 @@ class Replica:
             or self._repair.supported() > executed
         )
 
+    @property
+    def _status_due(self) -> bool:
+        return self._unfinished and self._out.now.monotonic_ms >= self._repair.due_ms
+
     def _execute_committed(self) -> None:
         """Execute what has committed, in sequence order, without gaps (OSDI'99 section 4.2)."""
         before = self._execution.executed
@@ -186,6 +193,7 @@ class Replica:
 
     def _execute(self, slot: Slot, proposal: Proposal) -> None:
         ran = self._execution.run(proposal.time_ms, proposal.requests)
+        proposal.requests = ()
         fates = tuple(
             ExecutedRequest(
                 each.signed.request.client,

@@ -17,6 +17,7 @@ from pbft.core.settings import ReplicaSettings
 class _Waiting:
     signed: SignedRequest
     proposed: bool = False
+    relayed_ms: int | None = None
 
 
 class WaitingRequests:
@@ -49,11 +50,14 @@ class WaitingRequests:
         return held is not None and held.data == signed.data
 
     def has_room(self, signed: SignedRequest) -> bool:
-        """Say whether another request of this client fits the bounds."""
+        """Say whether this request fits the bounds, once the older one of its session has made room for it."""
+        held = self.held(signed.request.client, signed.request.session)
+        freed, freed_bytes = (1, len(held.data)) if held is not None else (0, 0)
+        of_client = len(self._by_client.get(signed.request.client, {}))
         return (
-            self._count < self._settings.waiting_requests
-            and self._bytes + len(signed.data) <= self._settings.waiting_bytes
-            and len(self._by_client.get(signed.request.client, {})) < self._settings.waiting_requests_per_client
+            self._count - freed < self._settings.waiting_requests
+            and self._bytes - freed_bytes + len(signed.data) <= self._settings.waiting_bytes
+            and of_client - freed < self._settings.waiting_requests_per_client
         )
 
     def add(self, signed: SignedRequest) -> None:
@@ -64,6 +68,16 @@ class WaitingRequests:
         self._turns.setdefault(client)
         self._count += 1
         self._bytes += len(signed.data)
+
+    def relay_due(self, signed: SignedRequest, now_ms: int) -> bool:
+        """Say whether exactly this request waits and was not relayed lately. From now on it was."""
+        waiting = self._by_client.get(signed.request.client, {}).get(signed.request.session)
+        if waiting is None or waiting.signed.data != signed.data:
+            return False
+        if waiting.relayed_ms is not None and now_ms < waiting.relayed_ms + self._settings.relay_gap_ms:
+            return False
+        waiting.relayed_ms = now_ms
+        return True
 
     def take(self, limits: Limits) -> list[SignedRequest]:
         """Return what the next batch carries: a request of each client in turn, until a limit of the group is met.

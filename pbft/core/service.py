@@ -17,8 +17,8 @@ from pbft.core.replies import LastReplies, write_replies
 from pbft.core.requests import WaitingRequests
 
 _REFUSED_FATES = {
-    Fate.UNKNOWN_SESSION: (Reason.UNKNOWN_SESSION, RefusalReason.UNKNOWN_SESSION),
-    Fate.SESSION_IN_FUTURE: (Reason.SESSION_IN_FUTURE, RefusalReason.SESSION_IN_FUTURE),
+    Fate.UNKNOWN_SESSION: RefusalReason.UNKNOWN_SESSION,
+    Fate.SESSION_IN_FUTURE: RefusalReason.SESSION_IN_FUTURE,
 }
 
 
@@ -61,34 +61,45 @@ class Service:
         fate = self._execution.clients.judge(request.client, request.session, request.timestamp, soon_ms)
         if fate is Fate.STALE:
             return self._on_stale(signed, sender)
-        if fate in _REFUSED_FATES:
-            return self._refuse(signed, *_REFUSED_FATES[fate], sender)
+        if fate is Fate.SESSION_IN_FUTURE:
+            # Not told to the client: our clock alone says so, and others may order the request meanwhile.
+            return self._out.ignore(Reason.SESSION_IN_FUTURE, envelope, sender)
+        if fate is Fate.UNKNOWN_SESSION:
+            return self._refuse(signed, Reason.UNKNOWN_SESSION, RefusalReason.UNKNOWN_SESSION, sender)
         held = self._waiting.held(request.client, request.session)
         if held is not None and held.request.timestamp >= request.timestamp:
+            self._relay(signed, sender, primary)
             return self._out.ignore(Reason.DUPLICATE, envelope, sender)
-        if held is None and not self._waiting.has_room(signed):
+        if not self._waiting.has_room(signed):
             return self._refuse(signed, Reason.BUSY, RefusalReason.BUSY, sender)
         if not self._out.genuine(envelope):
             return self._out.ignore(Reason.BAD_SIGNATURE, envelope, sender)
         self._waiting.add(signed)
-        if sender == request.client and primary != self._out.me:
-            self._out.send(primary, envelope)
+        self._relay(signed, sender, primary)
 
     def on_executed(self, view: int, sequence: int, ran: list[Ran]) -> None:
         """Answer the clients of an executed batch, and let go of what waited for them."""
-        for client, session in self._execution.evicted:
-            self._replies.forget(client, session)
         for each in ran:
             request = each.signed.request
             self._waiting.settle(request.client, request.session, request.timestamp)
             if each.fate in _REFUSED_FATES:
-                self._tell(each.signed, _REFUSED_FATES[each.fate][1])
+                self._tell(each.signed, _REFUSED_FATES[each.fate])
         fresh = [each for each in ran if each.fate is Fate.FRESH]
         replies = write_replies(self._out.group, self._out.signer, self._out.me, view, sequence, fresh)
         for each, reply in zip(fresh, replies, strict=True):
             request = each.signed.request
             self._replies.keep(request.client, request.session, reply)
             self._out.answer(request.client, request.session, reply)
+        # Last, since a session may have run and been evicted within one batch.
+        for client, session in self._execution.evicted:
+            self._replies.forget(client, session)
+
+    def _relay(self, signed: SignedRequest, sender: Sender, primary: ReplicaId) -> None:
+        """Pass what a client sent here on to the primary, which it may not reach; again when the client does."""
+        if sender != signed.request.client or primary == self._out.me:
+            return
+        if self._waiting.relay_due(signed, self._out.now.monotonic_ms):
+            self._out.send(primary, signed.envelope)
 
     def _on_stale(self, signed: SignedRequest, sender: Sender) -> None:
         request = signed.request

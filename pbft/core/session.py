@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pbft.core.client_table import opened_ms
+from pbft.core.codec import MAX_UINT
 from pbft.core.effects import Send
 from pbft.core.envelope import Envelope, Kind, Signer, Verifier, genuine, seal
 from pbft.core.group import ClientKey, Group, ReplicaId
@@ -119,6 +120,8 @@ class Session:
         self._views: dict[ReplicaId, int] = {}
         self._opened = False
         self._ids = 0
+        self._misjudged = 0
+        """Ids in a row that the group's floor or clocks would not have."""
         self.id = self._new_id(now.wall_ms)
         self._greet_ms = now.monotonic_ms
         self._greet_interval_ms = self._settings.retransmit_ms
@@ -231,6 +234,7 @@ class Session:
 
     def _new_id(self, opening_ms: int) -> bytes:
         self._ids += 1
+        opening_ms = min(opening_ms, MAX_UINT)
         return opening_ms.to_bytes(8, "big") + digest(b"pbft/session", self._entropy, bytes([self._ids % 256]))[:8]
 
     @property
@@ -251,12 +255,15 @@ class Session:
     def _on_welcome(self, welcome: Welcome, sender: ReplicaId) -> list[SessionEffect]:
         if welcome.session != self.id:
             return []
+        greeted_before = sender in self._welcomes
         self._welcomes[sender] = welcome
         self._views[sender] = welcome.view
         if not self._opened and len(self._welcomes) >= self._group.n - self._group.quorums.faults:
             self._open()
         flight = self._in_flight
-        if flight is not None and sender in flight.sent_to and sender not in flight.replies:
+        if flight is None or greeted_before:
+            return []
+        if sender in flight.sent_to and sender not in flight.replies:
             return [Send(sender, flight.envelope)]
         return []
 
@@ -271,15 +278,19 @@ class Session:
         time_ms = sorted((each.time_ms for each in self._welcomes.values()), reverse=True)[weak - 1]
         if self.id > floor and opened_ms(self.id) <= time_ms + self._group.limits.clock_drift_ms // 2:
             self._opened = True
+            self._misjudged = 0
         else:
-            self._reopen(max(opened_ms(floor) + 1, time_ms))
+            # A wrong clock is set right at once; a floor ahead of the group's clocks must be waited for.
+            wait_ms = min(self._misjudged * self._settings.retransmit_ms, self._settings.retransmit_max_ms)
+            self._misjudged += 1
+            self._reopen(max(opened_ms(floor) + 1, time_ms), wait_ms)
 
-    def _reopen(self, opening_ms: int) -> None:
+    def _reopen(self, opening_ms: int, wait_ms: int = 0) -> None:
         self.id = self._new_id(opening_ms)
         self._timestamp = 0
         self._opened = False
         self._welcomes = {}
-        self._greet_ms = self._now.monotonic_ms
+        self._greet_ms = self._now.monotonic_ms + wait_ms
         self._greet_interval_ms = self._settings.retransmit_ms
 
     # Requests.

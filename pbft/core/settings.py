@@ -27,6 +27,8 @@ class ReplicaSettings:
     waiting_requests_per_client: int = 64
     """Requests of one client held at most: one a session."""
     waiting_bytes: int = 64 * 1024 * 1024
+    relay_gap_ms: int = 100
+    """A backup relays one waiting request to the primary this far apart at most, however often its client sends it."""
     status_interval_ms: int = 100
     """Without progress for so long while something is unfinished, a replica says what it lacks; then it doubles."""
     status_interval_max_ms: int = 1_600

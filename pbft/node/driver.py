@@ -6,7 +6,7 @@ the replica only by its face, so that a misbehaving one can be driven the same w
 
 from __future__ import annotations
 
-import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -20,14 +20,13 @@ from pbft.core.status import ReplicaStatus
 from pbft.encoding import EncodingError
 from pbft.node.drops import Drop
 from pbft.node.greeter import Greeter
-from pbft.node.mailbox import Letter, Mailbox
+from pbft.node.mailbox import Letter, Mailbox, gather
 from pbft.node.metrics import Metrics
 from pbft.node.report import Shares, write_report
 from pbft.node.store import Store
-from pbft.node.transport import Closed, SocketAddress
+from pbft.node.transport import Closed, SocketAddress, family_of
 from pbft.node.waiting import Bell, system_now
 
-_DATAGRAMS_A_LOOK: Final = 1_024
 _LOOKS: Final = 16
 _LOOKS_WHEN_LATE: Final = 512
 _LATE_MS: Final = 250
@@ -101,6 +100,21 @@ class Driver:
         self._stopping = False
         self._digest: tuple[int, bytes] | None = None
 
+    @property
+    def durable(self) -> bool:
+        """Whether votes survive the process."""
+        return self._store.durable
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """Of which family the addresses of replicas are."""
+        return family_of(self._replicas.socket.address)
+
+    @property
+    def granted_receive_bytes(self) -> int:
+        """The smaller of the receive buffers that the kernel granted to the two sockets."""
+        return min(box.socket.granted_receive_bytes for box in (self._replicas, self._clients))
+
     async def run(self) -> None:
         """Drive the replica until `stop`. Raises what only a bug or a failing disk can cause, and Closed."""
         while not self._stopping:
@@ -115,15 +129,18 @@ class Driver:
         self._stopping = True
         self._bell.ring()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the sockets and the store."""
-        self._replicas.socket.close()
-        self._clients.socket.close()
+        await self._replicas.socket.close()
+        await self._clients.socket.close()
         self._store.close()
 
     async def _turn(self) -> None:
         self.metrics.turns += 1
-        await self._gather()
+        now_ms, deadline_ms = self._clock().monotonic_ms, self.replica.deadline_ms
+        # After a pause it hears what happened meanwhile before its timers judge others by it (design 4.10).
+        late = deadline_ms is not None and now_ms - deadline_ms > _LATE_MS
+        await gather((self._replicas, self._clients), _LOOKS_WHEN_LATE if late else _LOOKS, now_ms)
         effects: list[Effect | _Direct] = []
         for _ in range(_LETTERS_OF_REPLICAS):
             if (letter := self._replicas.take()) is None:
@@ -146,22 +163,6 @@ class Driver:
         await self._replicas.flush(now.monotonic_ms)
         await self._clients.flush(now.monotonic_ms)
 
-    async def _gather(self) -> None:
-        """Take in what has arrived, and look again while more keeps coming, within bounds.
-
-        Event loops hand over only so many datagrams at a time, and the replica acts better on all of them: batches
-        grow, and after a pause it hears what happened meanwhile before its timers judge others by it (design 4.10).
-        """
-        now_ms = self._clock().monotonic_ms
-        deadline_ms = self.replica.deadline_ms
-        late = deadline_ms is not None and now_ms - deadline_ms > _LATE_MS
-        for _ in range(_LOOKS_WHEN_LATE if late else _LOOKS):
-            came = self._replicas.collect(_DATAGRAMS_A_LOOK, now_ms)
-            came += self._clients.collect(_DATAGRAMS_A_LOOK, now_ms)
-            if not came:
-                break
-            await asyncio.sleep(0)
-
     def _on_replica(self, letter: Letter) -> Sequence[Effect]:
         envelope = self._decode(letter)
         return [] if envelope is None else self.replica.receive(envelope, letter.sender, self._clock())
@@ -173,9 +174,7 @@ class Driver:
             return []
         now = self._clock()
         try:
-            verdict = self._greeter.judge(
-                envelope, client, letter.address, len(letter.message), now.monotonic_ms
-            )
+            verdict = self._greeter.judge(envelope, client, letter.address, len(letter.message), now.monotonic_ms)
             if verdict.drop is not None:
                 self.metrics.ignore(verdict.drop)
             if verdict.challenge is not None:
@@ -189,9 +188,7 @@ class Driver:
             return []
         return self.replica.receive(envelope, client, now)
 
-    def _on_inspect(
-        self, envelope: Envelope, client: ClientKey, address: SocketAddress, now: Now
-    ) -> Sequence[_Direct]:
+    def _on_inspect(self, envelope: Envelope, client: ClientKey, address: SocketAddress, now: Now) -> Sequence[_Direct]:
         """Answer how this replica is: to a client whose address is proven, and not too often."""
         inspect = unpack(Inspect, envelope.body)
         if envelope.sender != client:

@@ -1,7 +1,7 @@
 """Why a node dropped something before its replica saw it.
 
-Owns: the words. The core has its own (`pbft.core.effects.Reason`); no word stands in both, so that both fit one table of
-counts. A word counts datagrams up to and including `INCOMPLETE`, and whole messages below it.
+Owns: the words. The core has its own (`pbft.core.effects.Reason`); no word stands in both, so that both fit one table
+of counts. A word counts datagrams up to and including `INCOMPLETE`, and whole messages below it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ fragment shows whether it is well formed, and no peer can describe a message in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from pbft.core.envelope import Sender
 
@@ -23,7 +23,8 @@ _BOOKKEEPING_BYTES: Final = 128
 """What holding one fragment costs beyond its payload, roughly."""
 
 
-class Fragment(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Fragment:
     """A part of a message, authenticated. (sender, stream, message) names the message; most have one part only."""
 
     sender: Sender

@@ -53,9 +53,7 @@ class _Proven:
 class Greeter:
     """Keeps the proven addresses of one replica's clients, so many sessions a client; the longest silent one goes."""
 
-    def __init__(
-        self, me: ReplicaId, secret: bytes, sessions_per_client: int = 64, idle_ms: int = 600_000
-    ) -> None:
+    def __init__(self, me: ReplicaId, secret: bytes, sessions_per_client: int = 64, idle_ms: int = 600_000) -> None:
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"a greeter's secret has {SECRET_BYTES} random bytes")
         self._me = me
@@ -95,7 +93,8 @@ class Greeter:
 
     def address_of(self, client: ClientKey, session: bytes, now_ms: int) -> SocketAddress | None:
         """Return the address that a session has proven, or None: then nothing may be sent to it."""
-        proven = self._proven.get(client, {}).get(session)
+        sessions = self._proven.get(client)
+        proven = sessions.get(session) if sessions else None
         return proven.address if proven and now_ms - proven.heard_ms <= self._idle_ms else None
 
     def sessions(self) -> int:
@@ -110,9 +109,7 @@ class Greeter:
         sessions.move_to_end(session)
         return True
 
-    def _proves(
-        self, client: ClientKey, session: bytes, address: SocketAddress, cookie: bytes, now_ms: int
-    ) -> bool:
+    def _proves(self, client: ClientKey, session: bytes, address: SocketAddress, cookie: bytes, now_ms: int) -> bool:
         if not cookie:
             return False
         ages = (now_ms, now_ms - _COOKIE_AGE_MS)

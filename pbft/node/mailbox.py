@@ -6,8 +6,10 @@ messages say, and waits for nothing: whoever drives it says when.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pbft.core.envelope import Sender
 from pbft.core.group import Limits
@@ -18,6 +20,8 @@ from pbft.node.link import Link
 from pbft.node.metrics import Metrics
 from pbft.node.pacing import Pacer
 from pbft.node.transport import SocketAddress, UdpSocket
+
+_DATAGRAMS_A_LOOK: Final = 1_024
 
 
 class Letter(NamedTuple):
@@ -49,7 +53,7 @@ def replica_limits(limits: Limits) -> MailboxLimits:
 
 
 def request_limits(limits: Limits) -> MailboxLimits:
-    """Return the limits of what clients say to replicas. A request somewhat too large passes, to be refused in words."""
+    """Return the limits of what clients say to replicas. One somewhat too large passes, to be refused in words."""
     return MailboxLimits(2 * limits.request_bytes, queued_messages=256)
 
 
@@ -129,3 +133,14 @@ class Mailbox:
         self._counted_incomplete = self._reassembly.abandoned
         self._metrics.ignore(Drop.INBOX_FULL, self.socket.queue_drops - self._counted_queue_drops)
         self._counted_queue_drops = self.socket.queue_drops
+
+
+async def gather(mailboxes: Sequence[Mailbox], looks: int, now_ms: int) -> None:
+    """Take in what has arrived at some mailboxes, and look again while more keeps coming, so many times at most.
+
+    Event loops hand over only so many datagrams at a time, and a party acts better on all of them at once.
+    """
+    for _ in range(looks):
+        if not sum([mailbox.collect(_DATAGRAMS_A_LOOK, now_ms) for mailbox in mailboxes]):
+            break
+        await asyncio.sleep(0)

@@ -31,6 +31,7 @@ _SO_MEMINFO: Final = 55
 """Linux: nine counters of a socket, the last of which is what the kernel dropped on it."""
 _MEMINFO: Final = struct.Struct("9I")
 _DATAGRAM_COST_BYTES: Final = 128
+_CLOSING_SECONDS: Final = 1.0
 
 
 class Closed(Exception):
@@ -49,7 +50,7 @@ class _BoundedQueue(asyncio.Queue[tuple[bytes | None, Any]]):
         self._most_bytes = most_bytes
         self._on_arrival = on_arrival
         self.held_bytes = 0
-        self.closed = False
+        self.ended = asyncio.Event()
         self.arrived = 0
         self.arrived_bytes = 0
         self.dropped = 0
@@ -57,7 +58,7 @@ class _BoundedQueue(asyncio.Queue[tuple[bytes | None, Any]]):
     def put_nowait(self, item: tuple[bytes | None, Any]) -> None:
         data = item[0]
         if data is None:
-            self.closed = True
+            self.ended.set()
         else:
             cost = len(data) + _DATAGRAM_COST_BYTES
             self.arrived += 1
@@ -82,10 +83,11 @@ class _BoundedQueue(asyncio.Queue[tuple[bytes | None, Any]]):
 class UdpSocket:
     """A bound datagram socket. `open` makes one; `drain` and `send` never raise for what peers do."""
 
-    def __init__(self, stream: asyncio_dgram.DatagramServer, sock: socket.socket, queue: _BoundedQueue) -> None:
+    def __init__(self, stream: Any, sock: socket.socket, queue: _BoundedQueue) -> None:
         self._stream = stream
         self._queue = queue
         self._socket = sock
+        self._socket_family = sock.family
         self.address: SocketAddress = sock.getsockname()
         self.granted_receive_bytes: int = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         """What the kernel granted: it caps the wish in silence, and on Linux counts its own overhead in."""
@@ -120,7 +122,7 @@ class UdpSocket:
     @property
     def closed(self) -> bool:
         """Whether the socket has ended, by `close` or by a failure of its own."""
-        return self._queue.closed or self._stream._transport.is_closing()
+        return self._queue.ended.is_set() or bool(self._stream._transport.is_closing())
 
     @property
     def arrived(self) -> int:
@@ -144,7 +146,7 @@ class UdpSocket:
 
     def drain(self, most: int) -> list[tuple[bytes, SocketAddress]]:
         """Return up to `most` datagrams that have arrived, oldest first."""
-        taken = []
+        taken: list[tuple[bytes, SocketAddress]] = []
         while len(taken) < most and (item := self._queue.take()) is not None:
             taken.append(item)
         return taken
@@ -152,6 +154,10 @@ class UdpSocket:
     async def send(self, datagram: bytes, address: SocketAddress) -> None:
         """Send one datagram; wait while the socket's own buffer is full. Failures are counted, never raised."""
         self._count_errors()
+        if family_of(address) != self._socket_family or not 0 < address[1] < 65_536:
+            # The stock event loop closes the whole socket over an address it cannot even spell.
+            self.send_errors += 1
+            return
         try:
             await self._stream.send(datagram, address)
         except (asyncio_dgram.TransportClosed, OSError, ValueError):
@@ -174,11 +180,18 @@ class UdpSocket:
             self._kernel_drops = _MEMINFO.unpack(raw)[8]
         return self._kernel_drops
 
-    def close(self) -> None:
-        """Close the socket. What it still had to send may be lost."""
+    async def close(self) -> None:
+        """Close the socket; on return the event loop has let go of it. What it still had to send may be lost."""
         self.kernel_drops()
         self._count_errors()
         self._stream.close()
+        try:
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await self._queue.ended.wait()
+        except TimeoutError:
+            # Datagrams that the kernel would not take are not worth waiting for.
+            self._stream._transport.abort()
+            await self._queue.ended.wait()
 
     def _count_errors(self) -> None:
         while True:

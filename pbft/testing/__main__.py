@@ -14,10 +14,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--count", type=int, default=1, help="how many seeds to run, one after the other (1)")
     parser.add_argument("--trace", action="store_true", help="print every line of the trace")
+    parser.add_argument("--plant", choices=swarm.PLANTS, help="plant a bug: this quorum one short")
     options = parser.parse_args()
     for seed in range(options.seed, options.seed + options.count):
         try:
-            outcome = swarm.run(seed, print if options.trace else None)
+            outcome = swarm.run(seed, options.plant, print if options.trace else None)
         except AssertionError as failure:
             print(f"seed {seed} failed.\n{swarm.Plan.draw(seed)}\n{failure}", file=sys.stderr)
             return 1

@@ -1,6 +1,7 @@
 """Clients on virtual time: the very session that real clients use, with calls that a test can hold on to.
 
-Owns: calls and their outcomes as a test sees them. Knows nothing of replicas: what a session wants sent, the cluster sends.
+Owns: calls and their outcomes as a test sees them. Knows nothing of replicas: what a session wants sent, the engine
+sends.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pbft.core.effects import Send
-from pbft.core.envelope import Envelope
-from pbft.core.group import ClientKey, ReplicaId
+from pbft.core.envelope import Envelope, Sender
+from pbft.core.group import ClientKey
 from pbft.core.messages import RefusalReason
 from pbft.core.session import Completed, Lost, Session, SessionEffect
 from pbft.core.settings import Now
 from pbft.machine import Outcome, Rejected, encode_operation
-from pbft.testing.network import Address
+from pbft.testing.network import WALL_START_MS, Address
 
 MAX_INBOX: Final = 10_000
 
@@ -79,50 +80,53 @@ class SimulatedClient:
     """One session of one client. Its calls leave as the session wants; run the cluster to see them answered."""
 
     def __init__(
-        self, label: str, key: ClientKey, session: Session, offset_ms: int, called: Callable[[SimulatedClient], None]
+        self,
+        label: str,
+        key: ClientKey,
+        session: Session,
+        offset_ms: int,
+        wall_ahead_ms: int,
+        moment: Callable[[], int],
+        called: Callable[[SimulatedClient], None],
     ) -> None:
-        """`called` is told of every new call, so that its driver looks."""
+        """`moment` tells virtual time; `called` is told of every new call, so that the driver looks."""
         self.label = label
         self.key = key
         self.session = session
-        self.offset_ms = offset_ms
-        """How far this client's monotonic clock is ahead of virtual time."""
-        self.now_ms = 0
-        """The virtual time its driver last told it."""
-        self.wall_ms = 0
+        self._offset_ms = offset_ms
+        self._wall_ahead_ms = wall_ahead_ms
+        self._moment = moment
         self.wake_ms: int | None = None
-        self.inbox: deque[tuple[Address, ReplicaId, Envelope]] = deque(maxlen=MAX_INBOX)
+        self.inbox: deque[tuple[Address, Sender, Envelope]] = deque(maxlen=MAX_INBOX)
         self._called = called
         self._calls: dict[int, Call] = {}
 
     def call(self, name: str, *args: Any, receipt: bool = False, **kwargs: Any) -> Call:
         """Start an operation and return it; operations that wait at the same time ride in one request."""
         call = Call(self.label, name, args)
-        ticket = self.session.submit(encode_operation(name, args, kwargs), self._now(), receipt)
+        ticket = self.session.submit(encode_operation(name, args, kwargs), self.now(), receipt)
         self._calls[ticket] = call
         self._called(self)
         return call
 
-    def clock(self, now_ms: int, wall_ms: int) -> Now:
-        """Set this client's clocks and return what they show."""
-        self.now_ms, self.wall_ms = now_ms, wall_ms
-        return self._now()
-
-    def _now(self) -> Now:
-        return Now(self.now_ms + self.offset_ms, self.wall_ms)
+    def now(self) -> Now:
+        """Return what this client's clocks show."""
+        now_ms = self._moment()
+        return Now(now_ms + self._offset_ms, WALL_START_MS + now_ms + self._wall_ahead_ms)
 
     def deadline_ms(self) -> int | None:
         """When the session's `tick` is due, in virtual time."""
         deadline = self.session.deadline_ms
-        return None if deadline is None else deadline - self.offset_ms
+        return None if deadline is None else deadline - self._offset_ms
 
-    def receive(self, envelope: Envelope, sender: ReplicaId) -> list[SessionEffect]:
-        """Hand the session a message, at the time set last."""
-        return self.session.receive(envelope, sender, self._now())
+    def receive(self, envelope: Envelope, sender: Sender) -> list[SessionEffect]:
+        """Hand the session a replica's message."""
+        assert isinstance(sender, int), "clients hear from replicas only"
+        return self.session.receive(envelope, sender, self.now())
 
     def tick(self) -> list[SessionEffect]:
-        """Let the session do what is due, at the time set last."""
-        return self.session.tick(self._now())
+        """Let the session do what is due."""
+        return self.session.tick(self.now())
 
     def settle(self, effect: SessionEffect) -> None:
         """Note how a call ended."""

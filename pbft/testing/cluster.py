@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from pbft.core.effects import Evidence, Executed, Reason
+from pbft.core.effects import Evidence, Executed, Persist, Reason
 from pbft.core.envelope import Envelope, Sender
 from pbft.core.group import Genesis, Group, Limits, Member, Quorums, RegisteredClient, ReplicaId
 from pbft.core.replica import Replica
@@ -31,10 +31,10 @@ from pbft.loading import create_application
 from pbft.testing.byzantine.adversary import Adversary, Means
 from pbft.testing.clients import Call, SimulatedClient
 from pbft.testing.engine import Engine
-from pbft.testing.network import Network
+from pbft.testing.network import WALL_START_MS, Network
 from pbft.testing.oracles import Facts, OracleFailure, oversee
 from pbft.testing.signers import Identity, Keyring, Scheme
-from pbft.testing.station import WALL_START_MS, Station
+from pbft.testing.station import Station
 from pbft.testing.trace import DEFAULT_LINES, Trace
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ class NotFinished(AssertionError):
 class Cluster:
     """n replicas, some of them as wicked as you like, and clients. Nothing happens until the cluster is run.
 
-    `byzantine` maps replica numbers to adversaries, which collude. `quorums` plants wrong counts, and `without_oracles`
-    leaves oracles out, for a test that plants a bug. `parameters` are the application's own. `trace_lines` is how many
-    lines are kept (None keeps all), `replay` the command that shows this run again.
+    `byzantine` maps replica numbers to adversaries, which collude. Replicas' wall clocks differ by `clock_skew_ms` at
+    most, and those in `wall_ahead_ms` go wrong by that much besides. `parameters` are the application's own.
+    `trace_lines` is how many lines are kept (None keeps all), `replay` the command that shows this run again.
+
+    For tests that plant a bug, `quorums` holds wrong counts, `replica_type` is a replica that is not correct though it
+    counts as such, and `without_oracles` names the oracles to leave out.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Cluster:
         reorder: float = 0.0,
         delay_ms: tuple[int, int] = (1, 10),
         clock_skew_ms: int = 50,
+        wall_ahead_ms: Mapping[ReplicaId, int] | None = None,
         signatures: Scheme = "simulated",
         quorums: Quorums | None = None,
         limits: Limits | None = None,
@@ -77,14 +81,19 @@ class Cluster:
         session_settings: SessionSettings | None = None,
         without_oracles: Collection[str] = (),
         trace_lines: int | None = DEFAULT_LINES,
+        replica_type: type[Replica] = Replica,
         replay: str | None = None,
     ) -> None:
         self.seed = seed
         self._replay = replay
+        self._replica_type = replica_type
         self._session_settings = session_settings
         self._clocks = random.Random(f"{seed}/clocks")
         self._skew_ms = clock_skew_ms
+        self._wall_ahead_ms = dict(wall_ahead_ms or {})
         self._keys = Keyring(seed, signatures)
+        self.verifier = self._keys.verifier
+        """What checks this run's signatures, for receipts and evidence."""
         self._replica_keys = {i: self._keys.identity(f"replica {i}") for i in range(n)}
         self._client_keys = {name: self._keys.identity(f"client {name}") for name in clients}
         self.group = self._group(application.__name__, dict(parameters or {}), limits or Limits(), quorums)
@@ -104,8 +113,8 @@ class Cluster:
         """Open a session for each name, which may repeat: every session is a program of its own."""
         return [self.client(name) for name in names]
 
-    def client(self, name: str, settings: SessionSettings | None = None) -> SimulatedClient:
-        """Open one session under a registered client's key."""
+    def client(self, name: str, wall_ahead_ms: int = 0) -> SimulatedClient:
+        """Open one session under a registered client's key, on a host whose wall clock may be wrong."""
         key = self._client_keys.get(name)
         if key is None:
             raise ValueError(f"no client is called {name!r}; this group knows {', '.join(self._client_keys)}")
@@ -118,12 +127,14 @@ class Cluster:
             key.signer,
             self._keys.verifier,
             digest(b"pbft/sim-entropy", b"%d" % self.seed, label.encode()),
-            self._clock(offset_ms),
-            settings or self._session_settings,
+            Now(self.now_ms + offset_ms, WALL_START_MS + self.now_ms + wall_ahead_ms),
+            self._session_settings,
         )
-        client = SimulatedClient(label, key.public_key, session, offset_ms, self._engine.attend)
-        client.clock(self.now_ms, WALL_START_MS + self.now_ms)
-        self._engine.admit(client)
+        engine = self._engine
+        client = SimulatedClient(
+            label, key.public_key, session, offset_ms, wall_ahead_ms, lambda: engine.now_ms, engine.attend
+        )
+        engine.admit(client)
         return client
 
     def gather(self, *calls: Call, within_ms: int = PATIENCE_MS) -> list[Any]:
@@ -137,7 +148,7 @@ class Cluster:
         """Run until every call has ended, whichever way, and return the calls."""
 
         def waiting() -> str:
-            return "an answer to " + ", ".join(map(repr, (call for call in calls if not call.done)))
+            return "answer to " + ", ".join(map(self._unanswered, (call for call in calls if not call.done)))
 
         self.run_until(lambda: all(call.done for call in calls), within_ms, waiting)
         return calls
@@ -154,7 +165,7 @@ class Cluster:
         self,
         condition: Callable[[], bool],
         within_ms: int = PATIENCE_MS,
-        waiting_for: Callable[[], str] = lambda: "a condition",
+        waiting_for: Callable[[], str] = lambda: "end of waiting",
     ) -> None:
         """Run until a condition holds. Raises NotFinished when it does not within this much virtual time."""
         end_ms = self.now_ms + within_ms
@@ -177,7 +188,7 @@ class Cluster:
         self.trace.note(self.now_ms, f"r{replica}", "crashed")
 
     def inject(self, envelope: Envelope, to: ReplicaId, sender: Sender | None = None) -> None:
-        """Send a replica an envelope of the test's own making, as if it came from `sender` (its signer by default)."""
+        """Send a replica an envelope of the test's own making, over the link of `sender` (its signer by default)."""
         link = envelope.sender if sender is None else sender
         src = link if isinstance(link, int) else self.trace.who(link)
         self._engine.post(src, link, to, envelope)
@@ -210,6 +221,10 @@ class Cluster:
         """Return how many messages a replica refused, by reason."""
         return self._engine.stations[i].ignored
 
+    def durable(self, i: ReplicaId) -> list[Persist]:
+        """Return what a replica made durable, in order: the latest thousand or so."""
+        return list(self._engine.stations[i].durable)
+
     def evidence(self, i: ReplicaId) -> list[Evidence]:
         """Return the misbehaviour that a replica can prove."""
         return list(self._engine.stations[i].evidence)
@@ -221,7 +236,7 @@ class Cluster:
     def histories_agree(self) -> bool:
         """Say whether correct replicas executed the same, as far as each has come, and are equal where equally far.
 
-        Every history must be the beginning of the longest one, with the same outcomes and times; the crashed count too.
+        Every history must be the beginning of the longest one, outcomes and times included; crashed ones count too.
         """
         longest = max((station.history for station in self._correct), key=len)
         digests: dict[int, bytes] = {}
@@ -241,13 +256,12 @@ class Cluster:
     def story(self) -> str:
         """Return what a failure's report says of this run: its seed, its last lines, and how to see it again."""
         lines = "\n".join(f"    {line}" for line in self.trace.last())
-        return f"seed {self.seed}, at {self.now_ms} ms; last lines of the trace:\n{lines}\nreplay: {self._replay_hint()}"
+        told = f"seed {self.seed}, at {self.now_ms} ms; last lines of the trace:\n{lines}"
+        return f"{told}\nreplay: {self._replay_hint()}"
 
     # Setting up.
 
-    def _group(
-        self, application: str, parameters: dict[str, Plain], limits: Limits, quorums: Quorums | None
-    ) -> Group:
+    def _group(self, application: str, parameters: dict[str, Plain], limits: Limits, quorums: Quorums | None) -> Group:
         genesis = Genesis(
             nonce=self._keys.nonce(),
             members=tuple(Member(i, key.public_key, key.link_key) for i, key in self._replica_keys.items()),
@@ -266,17 +280,20 @@ class Cluster:
         settings: ReplicaSettings | None,
         byzantine: Mapping[ReplicaId, type[Adversary]],
     ) -> Station:
-        core = Replica(i, self.group, application, self._replica_keys[i].signer, self._keys.verifier, settings)
+        core = self._replica_type(
+            i, self.group, application, self._replica_keys[i].signer, self._keys.verifier, settings
+        )
         offset_ms = self._clocks.randrange(1_000_000)
-        skew_ms = self._clocks.randint(-self._skew_ms, self._skew_ms)
+        skew_ms = self._clocks.randint(-self._skew_ms, self._skew_ms) + self._wall_ahead_ms.get(i, 0)
         if i not in byzantine:
             return Station(core, offset_ms, skew_ms)
         signers = {colluder: self._replica_keys[colluder].signer for colluder in sorted(byzantine)}
         means = Means(i, self.group, signers, random.Random(f"{self.seed}/adversary {i}"))
         return Station(byzantine[i](core, means), offset_ms, skew_ms)
 
-    def _clock(self, offset_ms: int) -> Now:
-        return Now(self.now_ms + offset_ms, WALL_START_MS + self.now_ms)
+    def _unanswered(self, call: Call) -> str:
+        heard = self._engine.clients[call.client].session.heard()
+        return f"{call!r} (heard: {', '.join(f'r{replica} {words}' for replica, words in heard.items())})"
 
     # Running.
 

@@ -1,7 +1,7 @@
 """The loop that turns virtual time: what is due happens, drivers drive, the rest is planned.
 
-Owns: the moment, the queue of events, and how a driver treats a core: drain what has arrived, receive each, tick when the
-deadline has come, make durable, then send. Knows nothing of what a test wants to see.
+Owns: the moment, the queue of events, and how a driver treats a core: drain what has arrived, receive each, tick
+when the deadline has come, make durable, then send. Knows nothing of what a test wants to see.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from pbft.core.session import Completed, Lost, SessionEffect
 from pbft.testing.clients import SimulatedClient
 from pbft.testing.network import Address, EventQueue, Network
 from pbft.testing.oracles import OracleFailure, Overseer
-from pbft.testing.station import WALL_START_MS, Station
+from pbft.testing.station import Station
 from pbft.testing.trace import Trace, place
 
 MAX_TURNS_AT_ONCE: Final = 1_000
 """Turns of one party within one millisecond, after which it is taken to spin."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -147,8 +148,8 @@ class Engine:
             case Answer(client, session, envelope):
                 address = station.address(client, session)
                 if address is None:
-                    words = self.trace.words(envelope)
-                    self.trace.note(self.now_ms, place(station.id), f"has no address of {self.trace.who(client)}: {words}")
+                    words = f"{self.trace.who(client)}: {self.trace.words(envelope)}"
+                    self.trace.note(self.now_ms, place(station.id), f"has no address of {words}")
                 else:
                     self._post_from(station.id, address, _through_bytes(envelope))
             case _:
@@ -160,7 +161,6 @@ class Engine:
     # Clients.
 
     def _drive_client(self, client: SimulatedClient) -> None:
-        client.clock(self.now_ms, WALL_START_MS + self.now_ms)
         effects: list[SessionEffect] = []
         while client.inbox:
             src, sender, envelope = client.inbox.popleft()

@@ -1,7 +1,7 @@
 """The swarm's state machine: a journal that tells each writer the place of its word.
 
-Owns: nothing but its own two fields. Its answers give a run away at once: a word lost, written twice or moved changes the
-places of others, and the running digest makes every difference in order a difference in state.
+Owns: nothing but its own two fields. Its answers give a run away at once: a word lost, written twice or moved
+changes the places of others, and the running digest makes every difference in order a difference in state.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A network on virtual time: seeded delay, loss, duplication and reordering, and the faults a test asks for by name.
 
-Owns: the order of events, and the fate of every envelope between two addresses. Knows nothing of what envelopes mean
-beyond their kind, and nothing of who reads them.
+Owns: the order of events, and the fate of every envelope between two addresses. Knows nothing of what envelopes
+mean beyond their kind, and nothing of who reads them.
 
 Time is in whole milliseconds. Events of one millisecond happen in the order in which they were planned, so a run
 depends on nothing but its seed.
@@ -23,6 +23,9 @@ Address = ReplicaId | str
 
 Addresses = Address | Iterable[Address] | None
 """One address, several, or None for every one."""
+
+WALL_START_MS: Final = 1_750_000_000_000
+"""What a right wall clock shows when virtual time begins."""
 
 MAX_PENDING: Final = 200_000
 MAX_RULES: Final = 64
@@ -150,7 +153,7 @@ class Network:
         dst: Addresses = None,
         where: Callable[[Envelope], bool] | None = None,
     ) -> Rule:
-        """Name some envelopes; say next what becomes of them (`drop`, `delay`, `duplicate`). The first rule met wins."""
+        """Name some envelopes; say next what becomes of them: `drop`, `delay`, `duplicate`. The first rule met wins."""
         if len(self._rules) >= MAX_RULES:
             raise OverflowError(f"a network takes at most {MAX_RULES} rules; heal() forgets them")
         rule = Rule(kind, _several(src), _several(dst), where, left=0)

@@ -2,9 +2,9 @@
 
 Owns: the simulated signature scheme, and the choice between it and Ed25519. Knows nothing of replicas or messages.
 
-A simulated signature is a keyed BLAKE2b digest: about fifty times quicker than Ed25519, and as unforgeable within a run,
-because only the verifier holds everybody's secret and an adversary is handed nothing but `Signer` objects of its own and
-of its colluders.
+A simulated signature is a keyed BLAKE2b digest: about fifty times quicker than Ed25519, and as unforgeable within a
+run, because only the verifier holds everybody's secret and an adversary is handed nothing but `Signer` objects of its
+own and of its colluders.
 """
 
 from __future__ import annotations

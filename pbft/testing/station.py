@@ -16,10 +16,7 @@ from pbft.core.replica import Replica
 from pbft.core.settings import Now
 from pbft.encoding import EncodingError
 from pbft.testing.byzantine.adversary import Adversary
-from pbft.testing.network import Address
-
-WALL_START_MS: Final = 1_750_000_000_000
-"""What the wall's clock shows when virtual time begins."""
+from pbft.testing.network import WALL_START_MS, Address
 
 MAX_INBOX: Final = 10_000
 MAX_ADDRESSES: Final = 4_096

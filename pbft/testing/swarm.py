@@ -1,17 +1,17 @@
 """The swarm: whole runs drawn from a seed, each another group, workload, network and mix of faults.
 
-Owns: what a seed draws, and what every run must come to. Knows no protocol: the oracles judge each delivery, and here only
-the ends are held together.
+Owns: what a seed draws, what every run must come to, and bugs to plant, since a swarm that catches nothing proves
+nothing. Knows no protocol: the oracles judge each delivery, and here only the ends are held together.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from pbft.core.group import ReplicaId
+from pbft.core.group import Quorums, ReplicaId
 from pbft.core.settings import ReplicaSettings
 from pbft.testing.byzantine import Adversary, BadSignature, Equivocator, Silent, WrongReply
 from pbft.testing.clients import Call
@@ -23,6 +23,9 @@ ED25519_SHARE: Final = 0.04
 """The share of runs under real signatures, which cost most of a run's time."""
 
 FAULTY_SHARE: Final = 0.5
+
+PLANTS: Final = ("prepared", "committed")
+"""Bugs that can be planted: that quorum one short."""
 
 ADVERSARIES: Final[tuple[type[Adversary], ...]] = (Silent, WrongReply, BadSignature, Equivocator)
 
@@ -86,8 +89,11 @@ class Outcome:
     trace_hash: str
 
 
-def run(seed: int, echo: Callable[[str], None] | None = None) -> Outcome:
-    """Run a seed's plan to its end, with every trace line to `echo`. Raises AssertionError when anything broke."""
+def run(seed: int, plant: str | None = None, echo: Callable[[str], None] | None = None) -> Outcome:
+    """Run a seed's plan to its end, with one of PLANTS if you like, and every trace line to `echo`.
+
+    Raises AssertionError when anything broke, with the command that shows it again.
+    """
     plan = Plan.draw(seed)
     group = Cluster(
         Journal,
@@ -101,7 +107,8 @@ def run(seed: int, echo: Callable[[str], None] | None = None) -> Outcome:
         delay_ms=plan.delay_ms,
         signatures=plan.signatures,
         settings=ReplicaSettings(window=plan.window),
-        replay=f"python -m pbft.testing --seed {seed} --trace",
+        quorums=_planted(plan.n, plant),
+        replay=f"python -m pbft.testing --seed {seed} --trace" + (f" --plant {plant}" if plant else ""),
     )
     group.trace.echo = echo
     sessions = group.clients(*plan.sessions)
@@ -110,7 +117,9 @@ def run(seed: int, echo: Callable[[str], None] | None = None) -> Outcome:
         if plan.crash is not None and number == plan.rounds // 2:
             group.crash(plan.crash)
         calls = [
-            session.call("write", f"{session.label} {number}.{word}") for session in sessions for word in range(plan.words)
+            session.call("write", f"{session.label} {number}.{word}")
+            for session in sessions
+            for word in range(plan.words)
         ]
         written += group.settle(*calls)
     # Whoever missed the last of it learns so from the next message, so one more word goes round once nothing is lost.
@@ -119,6 +128,11 @@ def run(seed: int, echo: Callable[[str], None] | None = None) -> Outcome:
     group.run_until_level()
     _check(group, written)
     return Outcome(plan, group.deliveries, group.now_ms, len(group.history(0)), group.trace_hash())
+
+
+def _planted(n: int, plant: str | None) -> Quorums | None:
+    quorums = Quorums.of(n)
+    return None if plant is None else replace(quorums, **{plant: getattr(quorums, plant) - 1})
 
 
 def _check(group: Cluster, written: list[Call]) -> None:

@@ -3,8 +3,8 @@
 Owns: the words of a trace, the last lines for a failure's report, and the running digest that makes two runs
 comparable. Knows nothing of what ought to happen.
 
-A line reads: virtual milliseconds, who, and what: `  12 r1 <- r0      PRE_PREPARE v0 s1 4f2a91c0 with 2 requests`. Digests
-are shown by their first eight digits.
+A line reads: virtual milliseconds, who, and what, as in `12 r1 <- r0 PRE_PREPARE v0 s1 4f2a91c0 with 1 request`.
+Digests are shown by their first eight digits.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class Trace:
                 return f"committed_local v{view} s{sequence} {short(digest)}"
             case Executed():
                 each = ", ".join(
-                    f"{self.who(one.client)} t{one.timestamp} {list(one.outcomes) or 'no-op'}" for one in notice.requests
+                    f"{self.who(one.client)} t{one.timestamp} {list(one.outcomes) or 'no-op'}"
+                    for one in notice.requests
                 )
                 return f"executed v{notice.view} s{notice.sequence} {short(notice.digest)}: {each or 'nothing'}"
             case Ignored(reason, sender, kind):
@@ -138,7 +139,7 @@ def _body_words(kind: Kind, body: bytes, beside: bytes) -> str:
         requests = count(len(unpack(Batch, beside).requests), "request")
         return f" v{said.view} s{said.sequence} {short(said.digest)} with {requests}"
     if kind is Kind.PREPARE or kind is Kind.COMMIT:
-        vote = unpack(Prepare if kind is Kind.PREPARE else Commit, body)
+        vote = unpack(Prepare, body) if kind is Kind.PREPARE else unpack(Commit, body)
         return f" v{vote.view} s{vote.sequence} {short(vote.digest)}"
     if kind is Kind.REQUEST:
         request = unpack(Request, body)

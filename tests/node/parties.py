@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pbft.core.envelope import Sender
@@ -54,18 +51,3 @@ def make_parties(n: int = 4, nonce: bytes = bytes(16), limits: Limits | None = N
         limits=limits or Limits(),
     )
     return Parties(Group.of(genesis), replicas, clients)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for something that must happen; fail when it does not in a time no healthy machine needs."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
-def free_port() -> int:
-    """A UDP port of 127.0.0.1 that nobody uses now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -16,8 +16,7 @@ STREAM = b"8 bytes."
 def cut(message: bytes, number: int = 0, sender: int = 1, most_bytes: int = 300) -> list[Fragment]:
     chunks = split(message, most_bytes)
     return [
-        Fragment(sender, STREAM, number, index, len(chunks), len(message), chunk)
-        for index, chunk in enumerate(chunks)
+        Fragment(sender, STREAM, number, index, len(chunks), len(message), chunk) for index, chunk in enumerate(chunks)
     ]
 
 
@@ -59,7 +58,9 @@ def test_numbers_that_no_split_gives_are_not_well_formed(index, count, total, pa
 def test_any_order_and_any_repetition_gives_each_message_once(data):
     """Fragments of several messages of several peers, shuffled and doubled, give exactly those messages."""
     count = data.draw(st.integers(1, 5))
-    messages = {(sender, n): bytes([sender, n]) * data.draw(st.integers(100, 1_500)) for sender in (1, 2) for n in range(count)}
+    messages = {
+        (sender, n): bytes([sender, n]) * data.draw(st.integers(100, 1_500)) for sender in (1, 2) for n in range(count)
+    }
     fragments = [each for (sender, n), message in messages.items() for each in cut(message, n, sender)]
     repeated = data.draw(st.lists(st.sampled_from(fragments), max_size=10))
     order = data.draw(st.permutations(fragments + [each for each in repeated if each.count > 1]))

@@ -31,7 +31,9 @@ def inspect(session: bytes = SESSION, client: bytes = ALICE) -> Envelope:
     return Envelope(Kind.INSPECT, client, pack(Inspect(session, 1)))
 
 
-def judge(desk: Greeter, envelope: Envelope, address: tuple[str, int] = HOME, client: bytes = ALICE, now_ms: int = 0) -> Verdict:
+def judge(
+    desk: Greeter, envelope: Envelope, address: tuple[str, int] = HOME, client: bytes = ALICE, now_ms: int = 0
+) -> Verdict:
     return desk.judge(envelope, client, address, len(envelope.to_bytes()), now_ms)
 
 
@@ -40,7 +42,9 @@ def cookie_of(verdict: Verdict) -> bytes:
     return unpack(Challenge, verdict.challenge.body).cookie
 
 
-def prove(desk: Greeter, session: bytes = SESSION, address: tuple[str, int] = HOME, client: bytes = ALICE, now_ms: int = 0) -> None:
+def prove(
+    desk: Greeter, session: bytes = SESSION, address: tuple[str, int] = HOME, client: bytes = ALICE, now_ms: int = 0
+) -> None:
     cookie = cookie_of(judge(desk, hello(session, client=client), address, client, now_ms))
     assert judge(desk, hello(session, cookie, client), address, client, now_ms).passes
 

@@ -43,7 +43,12 @@ def test_a_message_crosses_between_replicas_and_between_client_and_replica():
     zero, one = replica_pair()
     alice, server = PARTIES.link(ALICE, Purpose.CLIENTS), PARTIES.link(2, Purpose.CLIENTS)
 
-    for sealer, sender, opener, to in ((zero, 0, one, 1), (one, 1, zero, 0), (alice, ALICE, server, 2), (server, 2, alice, ALICE)):
+    for sealer, sender, opener, to in (
+        (zero, 0, one, 1),
+        (one, 1, zero, 0),
+        (alice, ALICE, server, 2),
+        (server, 2, alice, ALICE),
+    ):
         (datagram,) = sealer.seal(to, b"hello")
         opened = opener.open(datagram)
         assert opened == Fragment(sender, b"8 bytes.", 0, 0, 1, 5, b"hello")
@@ -126,7 +131,11 @@ def test_two_programs_under_one_key_do_not_shut_each_other_out():
     for _ in range(20_000):
         dashboard.seal(0, b"busy")
 
-    late = [server.open(dashboard.seal(0, b"x")[0]), server.open(command.seal(0, b"x")[0]), server.open(dashboard.seal(0, b"x")[0])]
+    late = [
+        server.open(dashboard.seal(0, b"x")[0]),
+        server.open(command.seal(0, b"x")[0]),
+        server.open(dashboard.seal(0, b"x")[0]),
+    ]
 
     assert all(isinstance(each, Fragment) for each in late)
 
@@ -147,7 +156,7 @@ def test_recordings_of_dead_streams_do_not_push_out_live_ones():
 
 def test_nothing_sealed_for_one_ear_opens_in_another():
     """Keys bind group, direction, receiver and purpose: elsewhere the very same bytes fail their tag."""
-    zero, one = replica_pair()
+    zero, _ = replica_pair()
     (datagram,) = zero.seal(1, b"hello")
     other_group = make_parties(nonce=b"another group...")
 
@@ -200,7 +209,9 @@ def test_a_stranger_cannot_make_key_agreement_run_again_and_again():
 
     for number in range(100):
         for replica in (0, 2, 3):
-            assert link.open(reheaded(real, sender=party_name(PARTIES.group, replica), number=number + 1)) is Drop.BAD_TAG
+            assert (
+                link.open(reheaded(real, sender=party_name(PARTIES.group, replica), number=number + 1)) is Drop.BAD_TAG
+            )
         assert link.open(reheaded(real, sender=number.to_bytes(16, "big"))) is Drop.UNKNOWN_SENDER
 
     assert key.used == 3

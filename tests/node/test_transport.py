@@ -6,12 +6,13 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
 
 from pbft.node.transport import UdpSocket, bind, resolve
-from tests.node.parties import until
+from tests.node.groups import until
 
 HERE = ("127.0.0.1", 0)
 Body = Callable[[], Coroutine[Any, Any, None]]
@@ -46,6 +47,10 @@ def plain_socket() -> socket.socket:
     return sock
 
 
+def _arrived(sock: UdpSocket, count: int) -> bool:
+    return sock.arrived == count
+
+
 def test_datagrams_cross_both_ways_with_their_addresses(run):
     """What one socket sends the other drains, in order, with the sender's address; both count."""
 
@@ -57,8 +62,8 @@ def test_datagrams_cross_both_ways_with_their_addresses(run):
         assert two.drain(3) == [(b"%d" % number, one.address) for number in range(3)]
         assert [data for data, _ in two.drain(10)] == [b"3", b"4"]
         assert (one.sent, one.sent_bytes, two.arrived, two.arrived_bytes) == (5, 5, 5, 5)
-        one.close()
-        two.close()
+        await one.close()
+        await two.close()
 
     run(body)
 
@@ -74,15 +79,15 @@ def test_the_largest_datagram_arrives_whole_and_a_larger_one_is_an_error_of_ours
         await until(lambda: two.queued == 2)
         assert [len(data) for data, _ in two.drain(10)] == [65_507, 5]
         # One error may be counted when the next send takes it out, so look after a close.
-        one.close()
-        two.close()
+        await one.close()
+        await two.close()
         assert one.send_errors == 1
 
     run(body)
 
 
 def test_a_dead_peer_disturbs_nobody(run):
-    """A port that nobody holds answers with ICMP refusals; datagrams to and from others pass as if it were not there."""
+    """A port that nobody holds answers with ICMP refusals; what goes to and comes from others passes all the same."""
 
     async def body() -> None:
         one, two = await open_socket(), await open_socket()
@@ -96,8 +101,8 @@ def test_a_dead_peer_disturbs_nobody(run):
         await until(lambda: one.queued == two.queued == 50)
         assert one.send_errors == 0
         assert not one.closed
-        one.close()
-        two.close()
+        await one.close()
+        await two.close()
 
     run(body)
 
@@ -107,14 +112,14 @@ def test_addresses_that_cannot_be_sent_to_are_counted_and_never_raised(run):
 
     async def body() -> None:
         one, two = await open_socket(), await open_socket()
-        for bad in (("127.0.0.1", 0), ("::1", 9, 0, 0)):
+        for bad in (("127.0.0.1", 0), ("127.0.0.1", 70_000), ("::1", 9, 0, 0), ("localhost.invalid", 9)):
             await one.send(b"x", bad)
         await one.send(b"good", two.address)
         await until(lambda: two.queued == 1)
         assert two.drain(9) == [(b"good", one.address)]
-        one.close()
-        assert one.send_errors == 2
-        two.close()
+        await one.close()
+        assert one.send_errors == 4
+        await two.close()
 
     run(body)
 
@@ -129,7 +134,7 @@ def test_empty_datagrams_are_datagrams(run):
         await until(lambda: one.queued == 2)
         assert [data for data, _ in one.drain(9)] == [b"", b"after"]
         assert not one.closed
-        one.close()
+        await one.close()
         other.close()
 
     run(body)
@@ -150,15 +155,17 @@ def test_a_flood_is_bounded_in_number_and_bytes_and_every_datagram_is_accounted_
 
         for target in (few, small):
             dropped = target.kernel_drops()
-            await until(lambda target=target, dropped=dropped: target.arrived == 2_000 - (dropped or 0))
+            # Elsewhere than on Linux nobody tells what the kernel dropped, but nothing here can have come twice.
+            if dropped is not None:
+                await until(partial(_arrived, target, 2_000 - dropped))
             assert target.queue_drops == target.arrived - target.queued
         assert few.queued == 100
         assert small.queued == 50_000 // 1_128
         assert len(few.drain(1_000)) == 100
         other.sendto(b"room again", few.address)
         await until(lambda: few.queued == 1)
-        few.close()
-        small.close()
+        await few.close()
+        await small.close()
         other.close()
 
     run(body)
@@ -172,8 +179,7 @@ def test_a_full_queue_still_hears_that_the_socket_closed(run):
         for _ in range(3):
             other.sendto(b"x", one.address)
         await until(lambda: one.arrived == 3)
-        one._stream._transport.close()
-        await until(lambda: one._queue.closed)
+        await one.close()
         assert one.closed
         assert len(one.drain(9)) == 1
         await one.send(b"late", other.getsockname())
@@ -194,7 +200,7 @@ def test_who_waits_is_told_of_each_arrival(run):
             other.sendto(b"x", one.address)
         await until(lambda: one.arrived == 5)
         assert len(rung) == 2
-        one.close()
+        await one.close()
         other.close()
 
     run(body)
@@ -207,14 +213,13 @@ def test_a_port_in_use_raises(run):
         one = await open_socket()
         with pytest.raises(OSError, match="in use"):
             await UdpSocket.open(one.address, lambda: None)
-        one.close()
+        await one.close()
 
     run(body)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a socket's drops")
-def test_the_kernel_tells_what_it_dropped_and_what_buffer_it_granted():
-    """A small buffer that nobody reads loses most of a burst; the counter says exactly how many."""
+def test_the_kernel_tells_what_it_dropped_and_what_buffer_it_granted(run):
+    """A small buffer that nobody reads loses most of a burst. Linux says exactly how many; others say nothing."""
 
     async def body() -> None:
         sock = bind(HERE, 65_536)
@@ -226,14 +231,17 @@ def test_the_kernel_tells_what_it_dropped_and_what_buffer_it_granted():
         for _ in range(1_000):
             other.sendto(b"x" * 1_000, one.address)
         dropped = one.kernel_drops()
-        assert dropped is not None
-        assert dropped > 500
-        await until(lambda: one.arrived + dropped == 1_000)
-        one.close()
+        if sys.platform == "linux":
+            assert dropped is not None
+            assert dropped > 500
+            await until(lambda: one.arrived + dropped == 1_000)
+        else:
+            assert dropped is None
+        await one.close()
         assert one.kernel_drops() == dropped
         other.close()
 
-    asyncio.run(body())
+    run(body)
 
 
 def test_names_are_resolved_before_they_are_used(run):

@@ -3,8 +3,8 @@
 Owns: the facts an oracle judges by, the failure it raises, and the dispatch of effects to those that watch for them.
 Knows no rule of the protocol.
 
-Oracles are incremental: each looks at new effects only, so that judging costs a constant per delivery. They compute what
-they need from the genesis, never from the objects they judge.
+Oracles are incremental: each looks at new effects only, so that judging costs a constant a delivery. They compute
+what they need from the genesis, never from the objects they judge.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Validity(Oracle):
     def _compare(self, replica: ReplicaId, executed: Executed, known: tuple[_Known, ...]) -> None:
         told = [((one.client, one.session, one.timestamp), one.digest) for one in executed.requests]
         if told != [(each.name, each.digest) for each in known]:
-            self.fail(f"replica {replica} executed other requests at sequence {executed.sequence} than the batch holds")
+            self.fail(f"replica {replica} executed other requests at sequence {executed.sequence} than its batch has")
         for one, each in zip(executed.requests, known, strict=True):
             if len(one.outcomes) not in (0, each.operations):
                 self.fail(
@@ -146,8 +146,8 @@ class ExactlyOnce(Oracle):
             self.fail(f"request t{one.timestamp} of {client} took effect at sequence {at}, and again at {sequence}")
         if first != one:
             self.fail(
-                f"request t{one.timestamp} of {client} at sequence {sequence} ended as {first.outcomes} on replica {by}, "
-                f"as {one.outcomes} on replica {replica}"
+                f"request t{one.timestamp} of {client} at sequence {sequence} ended as {first.outcomes} on "
+                f"replica {by}, as {one.outcomes} on replica {replica}"
             )
         before, last_sequence = self._last.get((replica, one.client, one.session), (-1, 0))
         if one.timestamp <= before:

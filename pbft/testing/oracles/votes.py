@@ -49,7 +49,7 @@ def _read_vote(kind: Kind, body: bytes) -> Vote | None:
                 proposal = unpack(PrePrepare, body)
                 return Vote(kind, proposal.view, proposal.sequence, proposal.digest)
             case Kind.PREPARE | Kind.COMMIT:
-                vote = unpack(Prepare if kind is Kind.PREPARE else Commit, body)
+                vote = unpack(Prepare, body) if kind is Kind.PREPARE else unpack(Commit, body)
                 return Vote(kind, vote.view, vote.sequence, vote.digest)
             case Kind.REPLY:
                 reply = unpack(Reply, body)

@@ -1,0 +1,124 @@
+"""`pbft init`, `up`, `down` and `replica`: the life of a group on this machine.
+
+Owns: these commands and what they print. The work is done by `pbft.lab` and `pbft.node`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pbft.cli.failures import ExitCode, Failure
+from pbft.cli.output import console, listing, say
+from pbft.cli.where import DEFAULT, GroupArgument, find_client, find_group
+from pbft.cli.words import command
+from pbft.group_file import GroupFile, read_group
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    command(app, "init", init)
+    command(app, "up", up)
+    command(app, "down", down)
+    command(app, "replica", replica)
+
+
+def init(
+    directory: GroupArgument = None,
+    replicas: Annotated[int, typer.Option("--replicas", metavar="N", help="3f + 1 survive f faulty ones.")] = 4,
+    application: Annotated[
+        str, typer.Option("--app", metavar="APP", help="A name, path.py:Class or module:Class; see pbft apps.")
+    ] = "ledger",
+    base_port: Annotated[
+        int | None,
+        typer.Option("--base-port", metavar="P", show_default=False, help="Two ports a replica, from here up."),
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option("--client", metavar="NAME", show_default=False, help="May be repeated. Default: alice and bob."),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", show_default=False, help="A parameter of the application."),
+    ] = None,
+) -> None:
+    """Make a local group: keys, free ports and group.toml, in a new folder."""
+    from pbft.lab.making import DEFAULT_CLIENTS, make_group
+
+    target = find_group(directory, running=False)
+    files = make_group(
+        target, application, replicas, client or DEFAULT_CLIENTS, read_settings(setting or []), base_port
+    )
+    quorums = files.group.quorums
+    say(
+        f"made a group of {replicas} replicas in {target}, which survives {quorums.faults} faulty; "
+        f"it runs {files.group.genesis.application} for {', '.join(each.name for each in files.group.genesis.clients)}"
+    )
+    say(f"start it: pbft up{_named(target)}")
+
+
+def read_settings(settings: list[str]) -> dict[str, str]:
+    """Return the parameters that `name=value` words give. Raises Failure."""
+    found: dict[str, str] = {}
+    for each in settings:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise Failure(f"--set takes NAME=VALUE, as in --set issuer=alice, not {each!r}")
+        if name in found:
+            raise Failure(f"--set names {name} twice; decide for one value")
+        found[name] = value
+    return found
+
+
+def up(
+    directory: GroupArgument = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when all answer, and leave them running.")] = False,
+) -> None:
+    """Start all replicas of a local group; without --detach, stay and stop them at Ctrl-C."""
+    from pbft.cli.attached import run_attached
+
+    target = find_group(directory, running=False)
+    files = read_group(target)
+    run_attached(files, find_client(files, None), detach)
+    if detach:
+        say(f"{listing(range(files.group.n))} are running; stop them: pbft down{_named(target)}")
+
+
+def down(directory: GroupArgument = None) -> None:
+    """Stop every replica of a group that runs on this machine."""
+    from pbft.lab.processes import running, stop_running
+
+    files = read_group(find_group(directory))
+    stopped = stop_running(files)
+    if running(files):
+        raise Failure("some replicas could not be stopped; their owner may", ExitCode.INTERNAL_ERROR)
+    if stopped:
+        say(f"stopped {listing(list(stopped))}")
+    else:
+        say(f"no replica of {files.directory} is running here")
+
+
+def replica(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The group's folder.")],
+    index: Annotated[int, typer.Argument(metavar="I", min=0, help="Which replica: its number.")],
+) -> None:
+    """Run one replica in the foreground until SIGTERM or Ctrl-C."""
+    from pbft.lab.child import run_marked
+
+    raise typer.Exit(run_marked(directory, index))
+
+
+def describe_replicas(files: GroupFile) -> None:
+    """Print a group's replicas with their addresses and the beginning of their public keys."""
+    out = console()
+    for member in files.group.members:
+        out.print(
+            f"  replica {member.id}   {files.replica_addresses[member.id]} for replicas, "
+            f"{files.client_addresses[member.id]} for clients   key {member.public_key.hex()[:16]}…"
+        )
+
+
+def _named(directory: Path) -> str:
+    return "" if directory == DEFAULT else f" {directory}"

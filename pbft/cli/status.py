@@ -1,0 +1,123 @@
+"""`pbft status`: how every replica is, and whether they agree.
+
+Owns: this command: one survey or many, printed for people or programs, and the exit code that it amounts to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from pbft.cli.failures import ExitCode
+from pbft.cli.output import clean, console, listing, say_json
+from pbft.cli.where import GroupArgument, JsonOption, find_client, find_group
+from pbft.cli.words import command
+from pbft.client import Client
+from pbft.group_file import GroupFile, read_group
+from pbft.lab.survey import HEALTHY, Survey, survey
+
+_ASK_SECONDS: Final = 2.0
+_WAIT_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.1
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    command(app, "status", status)
+
+
+def status(
+    directory: GroupArgument = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until all replicas that were started answer and keep up.")
+    ] = False,
+    as_json: JsonOption = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0.1, show_default=False, help="2 for answers, 30 with --wait."
+        ),
+    ] = None,
+) -> None:
+    """Show how each replica is. Ends with 0 when a quorum answers, 3 when not, 4 when states contradict."""
+    files = read_group(find_group(directory))
+    key = find_client(files, None)
+    found = asyncio.run(_look(files, key, wait, timeout or (_WAIT_SECONDS if wait else _ASK_SECONDS)))
+    if as_json:
+        say_json(_to_json(files, found))
+    else:
+        _print(files, found)
+    contradictions = found.contradictions()
+    if contradictions:
+        raise typer.Exit(ExitCode.DIVERGENCE)
+    if not found.has_quorum or (wait and not found.settled):
+        raise typer.Exit(ExitCode.NO_QUORUM)
+
+
+async def _look(files: GroupFile, key: str, wait: bool, seconds: float) -> Survey:
+    end = time.monotonic() + seconds
+    async with Client.open(files.directory, key=key) as client:
+        found = await survey(client, files, min(seconds, _ASK_SECONDS))
+        while wait and not found.settled and time.monotonic() < end:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            found = await survey(client, files, _ASK_SECONDS)
+    return found
+
+
+def _to_json(files: GroupFile, found: Survey) -> dict[str, Any]:
+    return {
+        "group": files.group.id.hex(),
+        "directory": str(files.directory),
+        "application": files.group.genesis.application,
+        "quorum": found.quorum,
+        "answering": list(found.answering),
+        "contradictions": [
+            {"executed": sequence, "replicas": list(some), "others": list(others)}
+            for sequence, some, others in found.contradictions()
+        ],
+        "replicas": [each.to_json() for each in found.seen],
+    }
+
+
+def _print(files: GroupFile, found: Survey) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    table = Table(box=None, pad_edge=False)
+    for name in ("replica", "pid", "role", "view", "executed", "state", "memory", "ignored", "health"):
+        table.add_column(name, justify="right" if name in ("view", "executed", "memory", "ignored") else "left")
+    for each in found.seen:
+        entry = each.to_json()
+        state = entry["state_digest"]
+        counts = [value for value in entry["ignored"].values() if type(value) is int]
+        cells = (
+            each.replica,
+            entry["pid"],
+            entry["role"],
+            entry["view"],
+            entry["executed"],
+            state and state[:12],
+            entry["rss_bytes"] and f"{entry['rss_bytes'] / 2**20:.0f} MiB",
+            sum(counts) if each.report is not None else None,
+        )
+        style = "" if each.health == HEALTHY else "yellow" if each.report is not None else "red"
+        table.add_row(*("–" if cell is None else clean(str(cell)) for cell in cells), Text(clean(each.health), style))
+    out.print(f"{files.group.genesis.application} in {clean(str(files.directory))}")
+    out.print(table)
+    for sequence, some, others in found.contradictions():
+        out.print(
+            f"After sequence {sequence}, {listing(others)} and {listing(some)} report different states: "
+            "some of them are faulty.",
+            style="red",
+        )
+    answering = len(found.answering)
+    if found.has_quorum:
+        out.print(f"{answering} of {len(found.seen)} answer; {found.quorum} are enough.")
+    else:
+        out.print(f"Only {answering} of {len(found.seen)} answer, and it takes {found.quorum}.", style="red")
+        if not any(each.pid for each in found.seen) and files.lab:
+            out.print(f"Start them: pbft up {clean(str(files.directory))}")

@@ -1,0 +1,105 @@
+"""What a group is on one host: the genesis that all share, addresses, settings, and where its files lie.
+
+Knows nothing of how `group.toml` spells it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pbft.core.group import Group
+from pbft.core.settings import ReplicaSettings
+
+FILE_NAME: Final = "group.toml"
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a client may be called: it is also the name of a file."""
+NAME_RULE: Final = "1 to 64 of a-z, A-Z, 0-9, dot, dash and underscore, a letter or digit first"
+
+DATAGRAM_BYTES: Final = 1_200
+"""What every path of the internet carries in one piece."""
+MIN_DATAGRAM_BYTES: Final = 512
+MAX_DATAGRAM_BYTES: Final = 65_507
+
+APP_FILE: Final = re.compile(r"(?P<path>.*\.py)(?P<rest>:.*)?", re.DOTALL)
+"""A specification of an application that names a file."""
+
+_HOST: Final = re.compile(
+    r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?"
+)
+
+
+class GroupFileError(Exception):
+    """A group that cannot be read or written. The message is one sentence that says where and what to write."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A UDP address: a host's name or number, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address that `host:port` or `[host]:port` spells. Raises ValueError."""
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]") and ":" in host:
+            host = host[1:-1]
+        elif ":" in host:
+            raise ValueError("an IPv6 address stands in brackets")
+        if not colon or not _HOST.fullmatch(host) or not re.fullmatch(r"[0-9]{1,5}", port):
+            raise ValueError("an address is host:port")
+        if not 1 <= int(port) <= 65_535:
+            raise ValueError("a port is a number from 1 to 65535")
+        return cls(host, int(port))
+
+
+@dataclass(frozen=True)
+class GroupFile:
+    """A group as one host sees it: the genesis that all share, and what is each host's own matter."""
+
+    directory: Path
+    group: Group
+    application: str
+    """Where the code is, as `pbft.loading.load_application` takes it; a file's path is absolute."""
+    replica_addresses: tuple[Address, ...]
+    """Where replicas hear each other, by number."""
+    client_addresses: tuple[Address, ...]
+    """Where they hear clients: a socket of its own, so that no client can fill the other."""
+    settings: ReplicaSettings = field(default_factory=ReplicaSettings)
+    datagram_bytes: int = DATAGRAM_BYTES
+    lab: bool = False
+    """A group made for one machine, to play with: all its replicas may be started, stopped and hurt from here."""
+
+    @property
+    def path(self) -> Path:
+        """The file itself."""
+        return self.directory / FILE_NAME
+
+    def replica_key(self, replica: int) -> Path:
+        """Return where a replica's private key belongs."""
+        return self.directory / f"replica-{replica}.key"
+
+    def client_key(self, name: str) -> Path:
+        """Return where a client's private key belongs."""
+        return self.directory / "clients" / f"{name}.key"
+
+    def data(self, replica: int) -> Path:
+        """Return the folder that a replica keeps its data in."""
+        return self.directory / "data" / f"replica-{replica}"
+
+
+def resolve_application(spec: str, base: Path) -> str:
+    """Return `spec` with a file's path made absolute, starting at `base`; a module or a name stays as it is."""
+    match = APP_FILE.fullmatch(spec)
+    if not match:
+        return spec
+    path = Path(os.path.abspath(base / Path(match["path"]).expanduser()))
+    return f"{path}{match['rest'] or ''}"

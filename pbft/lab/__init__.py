@@ -1,0 +1,1 @@
+"""A local group of real processes: made, started, watched and stopped."""

@@ -1,0 +1,90 @@
+"""Which process runs a replica: a mark in its data folder that no crash leaves behind.
+
+Owns: the mark (a locked file that names its process) and signals to that process. The lock is the kernel's: it is gone
+the moment its process is, so a stale mark never leads a signal to a stranger that inherited the number.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Final, Self
+
+FILE_NAME: Final = "running"
+
+_ATTEMPTS: Final = 25
+_PAUSE_SECONDS: Final = 0.02
+
+
+class Mark:
+    """Held by a process for as long as it runs a replica, or for as long as it is the one that starts them."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, folder: Path) -> Self | None:
+        """Return the mark of a folder, made when missing, or None while another process holds it. Raises OSError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for patience in reversed(range(_ATTEMPTS)):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not patience:
+                    os.close(descriptor)
+                    return None
+                # Whoever only asks who holds it locks it for a moment too.
+                time.sleep(_PAUSE_SECONDS)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let go. The file stays: deleting it would let two processes hold a lock on two files of one name."""
+        os.close(self._descriptor)
+
+
+def holder(folder: Path) -> int | None:
+    """Return the process that holds the mark of a folder, None when there is none."""
+    try:
+        descriptor = os.open(folder / FILE_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # A holder writes its number right after it has locked: for an instant there is none to read.
+        text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() and int(text) > 1 else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def send_signal(folder: Path, number: int) -> bool:
+    """Send a signal to the process that holds the mark of a folder; say whether there was one."""
+    pid = holder(folder)
+    if pid is None:
+        return False
+    if not hasattr(os, "pidfd_open"):
+        os.kill(pid, number)
+        return True
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # The descriptor holds on to one process. If that is the holder still, it is no stranger with the same number.
+        if holder(folder) != pid:
+            return False
+        signal.pidfd_send_signal(process, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(process)
+    return True

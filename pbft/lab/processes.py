@@ -1,0 +1,138 @@
+"""Replica processes of this machine: how one is started, and how those of a group are found and stopped.
+
+Owns: the command line of a replica, what happens to its output, and stopping with growing insistence. Knows nothing of
+the protocol.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from pbft.group_file import GroupFile
+from pbft.lab.marks import holder, send_signal
+
+GRACE_SECONDS: Final = 5.0
+"""How long a replica may take to stop by itself."""
+
+_OUTPUT_NAME: Final = "stderr"
+_PAUSE_SECONDS: Final = 0.02
+
+
+class Child:
+    """One replica, started by this process."""
+
+    def __init__(self, files: GroupFile, replica: int, detach: bool) -> None:
+        """Start it. Detached it lives on by itself; otherwise it ends when this process does, however that comes."""
+        self.replica = replica
+        folder = files.data(replica)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._output = folder / _OUTPUT_NAME
+        options = [] if detach else ["--with-parent"]
+        with self._output.open("wb") as output:
+            # A process group of its own: a Ctrl-C at the terminal is for the launcher, which stops replicas in order.
+            self._process = subprocess.Popen(
+                # -P: what lies in the working directory must not stand in for Python's own modules.
+                [sys.executable, "-P", "-m", "pbft.lab.child", str(files.directory), str(replica), *options],
+                stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=output,
+                env=python_environment(),
+                start_new_session=detach,
+                process_group=None if detach else 0,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative when a signal ended it."""
+        return self._process.poll()
+
+    def last_words(self) -> str:
+        """Return the last line it wrote to standard error, empty when there is none."""
+        try:
+            lines = self._output.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def send(self, number: int) -> None:
+        """Send it a signal, if it still runs: until we have asked for its exit code, its number is no one else's."""
+        self._process.send_signal(number)
+
+    def let_go(self) -> None:
+        """Close our end of its standard input, which ends one that is not detached."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+def python_environment() -> dict[str, str]:
+    """Return the environment in which another Python finds this very pbft, installed or not."""
+    environment = dict(os.environ)
+    home = str(Path(__file__).resolve().parents[2])
+    if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        known = environment.get("PYTHONPATH", "")
+        if home not in known.split(os.pathsep):
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, (home, known)))
+    return environment
+
+
+def running(files: GroupFile) -> dict[int, int]:
+    """Return the replicas of a group that run on this machine, each with its process, whoever started them."""
+    found = ((replica, holder(files.data(replica))) for replica in range(files.group.n))
+    return {replica: pid for replica, pid in found if pid is not None}
+
+
+def stop_children(
+    children: Sequence[Child],
+    hurry: Callable[[], bool] = lambda: False,
+    grace_seconds: float = GRACE_SECONDS,
+) -> None:
+    """Stop replicas that this process started; on return none of them runs.
+
+    `hurry` is asked all the while: once it says so, nobody is given more time.
+    """
+    for child in children:
+        child.send(signal.SIGTERM)
+        # A paused one would never hear it.
+        child.send(signal.SIGCONT)
+    _wait_until(lambda: all(child.exit_code is not None for child in children), grace_seconds, hurry)
+    for child in children:
+        child.send(signal.SIGKILL)
+    _wait_until(lambda: all(child.exit_code is not None for child in children), None)
+    for child in children:
+        child.let_go()
+
+
+def stop_running(files: GroupFile, grace_seconds: float = GRACE_SECONDS) -> dict[int, int]:
+    """Stop every replica of a group on this machine, whoever started it; return those that ran."""
+    found = running(files)
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        for replica in found:
+            send_signal(files.data(replica), number)
+    _wait_until(lambda: not running(files), grace_seconds)
+    for replica in running(files):
+        send_signal(files.data(replica), signal.SIGKILL)
+    _wait_until(lambda: not running(files), grace_seconds)
+    return found
+
+
+def _wait_until(done: Callable[[], bool], seconds: float | None, hurry: Callable[[], bool] = lambda: False) -> bool:
+    """Wait for something that other processes do; say whether it came."""
+    end = None if seconds is None else time.monotonic() + seconds
+    while not done():
+        if hurry() or (end is not None and time.monotonic() >= end):
+            return False
+        time.sleep(_PAUSE_SECONDS)
+    return True

@@ -1,0 +1,120 @@
+"""Asking every replica how it is, and judging what they say together.
+
+Owns: one round of questions, what stands for a replica that gives no answer, and when reports contradict each other.
+Prints nothing and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pbft.client import Client
+from pbft.group_file import GroupFile
+from pbft.lab.marks import holder
+
+NOT_RUNNING: Final = "not running"
+NO_ANSWER: Final = "no answer"
+HEALTHY: Final = "ok"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of one replica."""
+
+    replica: int
+    pid: int | None
+    """Its process: by its own word, or else as this machine knows it."""
+    report: Mapping[str, Any] | None
+    """Its account of itself, None when it gave none. A faulty replica says what it likes."""
+    health: str
+
+    def word(self, field: str, kind: type) -> Any:
+        """Return what the report says under a name, None where that is missing or not of its kind."""
+        value = (self.report or {}).get(field)
+        return value if type(value) is kind else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one entry of `pbft status --json`: always the same first fields, then all else it reported."""
+        known = {
+            "id": self.replica,
+            "pid": self.pid,
+            "role": self.word("role", str),
+            "view": self.word("view", int),
+            "executed": self.word("executed", int),
+            "stable_checkpoint": self.word("stable_checkpoint", int),
+            "state_digest": self.word("state_digest", str),
+            "health": self.health,
+            "rss_bytes": self.word("rss_bytes", int),
+            "ignored": self.word("ignored", dict) or {},
+        }
+        return known | {name: value for name, value in (self.report or {}).items() if name not in known}
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What all replicas of a group said at about the same time."""
+
+    seen: tuple[Seen, ...]
+    quorum: int
+
+    @property
+    def answering(self) -> tuple[int, ...]:
+        """The replicas that answered."""
+        return tuple(each.replica for each in self.seen if each.report is not None)
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether as many answered as the group needs to go on."""
+        return len(self.answering) >= self.quorum
+
+    @property
+    def settled(self) -> bool:
+        """Whether a quorum answered, nobody who was started is missing, and nobody lags behind."""
+        return self.has_quorum and all(each.health in (HEALTHY, NOT_RUNNING) for each in self.seen)
+
+    def contradictions(self) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+        """Return (sequence, replicas, other replicas) where both executed it and have different states.
+
+        The first of the two has the larger following. Whoever says so may be lying: at most f replicas are.
+        """
+        states: dict[int, dict[str, list[int]]] = {}
+        for each in self.seen:
+            if each.report is not None:
+                states.setdefault(each.report["executed"], {}).setdefault(each.report["state_digest"], []).append(
+                    each.replica
+                )
+        found = []
+        for sequence, holders in sorted(states.items()):
+            camps = sorted(holders.values(), key=lambda camp: (-len(camp), camp))
+            found += [(sequence, tuple(camps[0]), tuple(camp)) for camp in camps[1:]]
+        return found
+
+
+async def survey(client: Client, files: GroupFile, timeout_seconds: float) -> Survey:
+    """Ask all replicas at once; whoever has not answered within the time is reported without a word of its own."""
+    return judge(files, await client.inspect(timeout=timeout_seconds))
+
+
+def judge(files: GroupFile, reports: Mapping[int, Mapping[str, Any] | None]) -> Survey:
+    """Return the survey that reports make; None stands for a replica that gave none."""
+    seen = []
+    for replica in range(files.group.n):
+        pid = holder(files.data(replica))
+        report = reports.get(replica)
+        if report is not None:
+            told = report.get("pid"), report.get("health")
+            seen.append(
+                Seen(
+                    replica,
+                    told[0] if type(told[0]) is int else pid,
+                    report,
+                    told[1] if type(told[1]) is str else "answers, but says nothing of its health",
+                )
+            )
+        else:
+            # Of a replica on another machine silence says no more than that.
+            stopped = files.lab and pid is None
+            seen.append(Seen(replica, pid, None, NOT_RUNNING if stopped else NO_ANSWER))
+    return Survey(tuple(seen), files.group.quorums.quorum)

@@ -1,0 +1,116 @@
+"""A whole group on free ports of 127.0.0.1: its folder on disk, and its replicas in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pbft.core.group import Genesis, Group, Limits, Member, RegisteredClient
+from pbft.core.replica import Replica
+from pbft.core.settings import ReplicaSettings
+from pbft.group_file import Address, GroupFile, write_group
+from pbft.keys import Libsodium, PrivateKey
+from pbft.loading import create_application, load_application
+from pbft.node.assembly import open_driver
+from pbft.node.driver import Driver
+
+TALLY = f"{Path(__file__).with_name('tally.py')}:Tally"
+
+
+def free_ports(count: int) -> list[int]:
+    """UDP ports of 127.0.0.1 that nobody uses now."""
+    with contextlib.ExitStack() as held:
+        ports = []
+        for _ in range(count):
+            sock = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sock.bind(("127.0.0.1", 0))
+            ports.append(sock.getsockname()[1])
+        return ports
+
+
+def write_files(
+    directory: Path,
+    n: int = 4,
+    clients: tuple[str, ...] = ("alice", "bob"),
+    limits: Limits | None = None,
+    datagram_bytes: int = 1_200,
+) -> GroupFile:
+    """Make a group's folder as `pbft init` would, keys and all."""
+    directory.mkdir(mode=0o700)
+    replica_keys = [PrivateKey.generate() for _ in range(n)]
+    client_keys = {name: PrivateKey.generate() for name in clients}
+    genesis = Genesis(
+        bytes(16),
+        tuple(Member(i, key.public_key, key.link_key) for i, key in enumerate(replica_keys)),
+        tuple(RegisteredClient(name, key.public_key, key.link_key) for name, key in client_keys.items()),
+        "Tally",
+        limits=limits or Limits(),
+    )
+    ports = free_ports(2 * n)
+    files = GroupFile(
+        directory.resolve(),
+        Group.of(genesis),
+        TALLY,
+        tuple(Address("127.0.0.1", port) for port in ports[:n]),
+        tuple(Address("127.0.0.1", port) for port in ports[n:]),
+        ReplicaSettings(),
+        datagram_bytes,
+    )
+    write_group(files)
+    for i, key in enumerate(replica_keys):
+        key.save(files.replica_key(i))
+    for name, key in client_keys.items():
+        key.save(files.client_key(name))
+    return files
+
+
+@dataclass
+class RunningGroup:
+    files: GroupFile
+    drivers: dict[int, Driver] = field(default_factory=dict)
+    tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def start(self, i: int) -> Driver:
+        files = self.files
+        key = PrivateKey.load(files.replica_key(i))
+        machine = create_application(load_application(files.application), {})
+        driver = await open_driver(files, Replica(i, files.group, machine, key, Libsodium(), files.settings), key)
+        self.drivers[i] = driver
+        self.tasks[i] = asyncio.create_task(driver.run())
+        return driver
+
+    async def stop(self, i: int) -> None:
+        driver = self.drivers.pop(i)
+        driver.stop()
+        await self.tasks.pop(i)
+        await driver.close()
+
+    def executed(self) -> list[int]:
+        return [driver.replica.status().executed for driver in self.drivers.values()]
+
+    def digests(self) -> dict[bytes, None]:
+        return dict.fromkeys(driver.replica.state_digest() for driver in self.drivers.values())
+
+
+@contextlib.asynccontextmanager
+async def running(files: GroupFile, *replicas: int) -> AsyncIterator[RunningGroup]:
+    """Run replicas of a group, all unless some are named; stop them all at the end, and raise what one raised."""
+    group = RunningGroup(files)
+    try:
+        for i in replicas or range(files.group.n):
+            await group.start(i)
+        yield group
+    finally:
+        for i in list(group.drivers):
+            await group.stop(i)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something that must happen; fail when it does not in a time no healthy machine needs."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 -- counters and queues of a socket have no event
+            await asyncio.sleep(0.002)

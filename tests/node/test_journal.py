@@ -1,0 +1,41 @@
+"""The log of a process: one JSON object a line, and files of bounded size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pbft.node import journal as module
+from pbft.node.journal import Journal
+
+
+def test_each_event_is_one_line_of_json(tmp_path: Path):
+    """Time, level and event stand in every line, fields beside them; a traceback stays within its line."""
+    journal = Journal(tmp_path / "log.jsonl")
+    journal.note("ready", port=7, name="a\nb")
+    journal.warn("odd", value=b"\x00")
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        journal.fail("failed", error)
+    journal.close()
+
+    ready, odd, failed = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert (ready["level"], ready["event"], ready["port"], ready["name"]) == ("info", "ready", 7, "a\nb")
+    assert ready["time"].endswith("+00:00")
+    assert (odd["level"], odd["value"]) == ("warning", "b'\\x00'")
+    assert "ValueError: broken" in failed["traceback"]
+
+
+def test_a_log_is_bounded(tmp_path: Path, monkeypatch):
+    """However much is written, three files remain, none larger than the bound, and the newest line is kept."""
+    monkeypatch.setattr(module, "_FILE_BYTES", 2_000)
+    journal = Journal(tmp_path / "log.jsonl")
+    for number in range(500):
+        journal.note("again", number=number)
+    journal.close()
+
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["log.jsonl", "log.jsonl.1", "log.jsonl.2"]
+    assert all(file.stat().st_size <= 2_000 for file in files)
+    assert json.loads(files[0].read_text().splitlines()[-1])["number"] == 499
