@@ -28,7 +28,7 @@ def run_attached(
     `ready` is called once every replica answers. Whatever happens, replicas that are not to outlive this process are
     stopped when it returns. Raises Failure when the group cannot start.
     """
-    with Interrupts() as interrupts:
+    with Interrupts(last=True) as interrupts:
         try:
             with LocalGroup(files, lambda: interrupts.asked, lambda: interrupts.count > 1) as group:
                 found = group.start(client, detach)

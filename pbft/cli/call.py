@@ -20,8 +20,8 @@ from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import listing, say, say_json, spell, to_json
 from pbft.cli.where import GroupOption, JsonOption, TimeoutOption, find_client, find_group
 from pbft.cli.words import command
-from pbft.client import Client, Reply, Timeout
-from pbft.client.errors import InvalidOperation, OperationFailed, OperationRejected, PbftError
+from pbft.client import Client, Reply
+from pbft.client.errors import InvalidOperation, OperationFailed, OperationRejected
 from pbft.encoding import EncodingError, Plain
 from pbft.group_file import GroupFile, read_group
 from pbft.lab.processes import running
@@ -135,14 +135,10 @@ def explain_reply(files: GroupFile, reply: Reply) -> list[str]:
 
 
 async def _submit(files: GroupFile, key: str, operation: bytes, seconds: float, receipt: bool) -> Reply:
-    try:
-        async with Client.open(files.directory, key=key) as client:
-            return await client.submit(operation, timeout=seconds, receipt=receipt)
-    except Timeout as error:
-        heard = {str(replica): said for replica, said in error.heard.items()}
-        raise Failure(str(error), ExitCode.NO_QUORUM, heard=heard, needed=error.needed) from None
-    except PbftError as error:
-        raise Failure(str(error), ExitCode.NO_QUORUM) from None
+    async with Client.open(files.directory, key=key) as client:
+        if client.name != key:
+            raise Failure(f"{files.client_key(key)} is the key of {client.name}; put the key of {key} there")
+        return await client.submit(operation, timeout=seconds, receipt=receipt)
 
 
 def _print(files: GroupFile, reply: Reply, as_json: bool, explain: bool) -> None:

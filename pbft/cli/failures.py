@@ -76,6 +76,7 @@ def _judge(error: BaseException) -> Failure:
     if isinstance(error, typer.TyperException):
         return Failure(" ".join(error.format_message().split()))
     # Imported here: a command that ends well has no use for all of them, and starts sooner.
+    from pbft.client.errors import ClientClosed, PbftError, Timeout, Unknown
     from pbft.core.group import GroupError
     from pbft.group_file import GroupFileError
     from pbft.keys import KeyFileError
@@ -84,6 +85,12 @@ def _judge(error: BaseException) -> Failure:
     from pbft.loading import AppError
     from pbft.machine import ArgumentError, MachineError
 
+    if isinstance(error, Timeout):
+        heard = {str(replica): said for replica, said in error.heard.items()}
+        return Failure(str(error), ExitCode.NO_QUORUM, heard=heard, needed=error.needed)
+    if isinstance(error, PbftError):
+        codes = {Unknown: ExitCode.NO_QUORUM, ClientClosed: ExitCode.INTERNAL_ERROR}
+        return Failure(str(error), codes.get(type(error), ExitCode.USAGE))
     if isinstance(
         error,
         GroupError | GroupFileError | KeyFileError | MakeError | PortError | AppError | ArgumentError | MachineError,

@@ -16,7 +16,14 @@ from pbft.cli.words import command
 from pbft.group_file import read_group
 from pbft.keys import PrivateKey
 
-app = typer.Typer(help="Make a private key, or show its public half.", no_args_is_help=True)
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def begin(context: typer.Context) -> None:
+    """Make a private key, or show its public half."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def new(

@@ -81,9 +81,9 @@ def up(
 
     target = find_group(directory, running=False)
     files = read_group(target)
-    run_attached(files, find_client(files, None), detach)
-    if detach:
-        say(f"{listing(range(files.group.n))} are running; stop them: pbft down{_named(target)}")
+    end = f"stop them: pbft down{_named(target)}" if detach else "Ctrl-C stops them"
+    replicas = listing(range(files.group.n))
+    run_attached(files, find_client(files, None), detach, lambda *_: say(f"{replicas} run and answer; {end}"))
 
 
 def down(directory: GroupArgument = None) -> None:

@@ -36,7 +36,7 @@ from pbft.node.transport import SocketAddress, UdpSocket, family_of, resolve
 from pbft.node.waiting import Bell, system_now
 
 TIMEOUT_SECONDS: Final = 10.0
-_LOOKS: Final = 16
+_GATHER_MS: Final = 5
 _PROBE_SECONDS: Final = 1.0
 
 _REFUSED: Final = {
@@ -176,7 +176,7 @@ class Client:
     async def start(self) -> None:
         """Open the socket and begin to greet the group; `async with` does this."""
         wanted = self._files.client_addresses
-        self._addresses = [await resolve(each.host, each.port) for each in wanted]
+        self._addresses = list(await asyncio.gather(*(resolve(each.host, each.port) for each in wanted)))
         known = [each for each in self._addresses if each is not None]
         if not known:
             raise PbftError(f"none of the addresses in {self._files.path} can be resolved; check the names there")
@@ -223,7 +223,7 @@ class Client:
         while not mailbox.socket.closed:
             await self._bell.wait(self._pause_ms(session, mailbox))
             now = system_now()
-            await gather((mailbox,), _LOOKS, now.monotonic_ms)
+            await gather((mailbox,), system_now, _GATHER_MS)
             while (letter := mailbox.take()) is not None:
                 await self._on_letter(session, letter, now)
             if session.deadline_ms is not None and now.monotonic_ms >= session.deadline_ms:

@@ -106,14 +106,20 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _end(client: Client, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    tasks: list[asyncio.Task[None]] = []
+
     async def close() -> None:
         try:
             await client.close()
+            # Calls that waited have their error by now; their threads must hear of it before the loop stops.
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if others:
+                await asyncio.wait(others, timeout=_ENDING_SECONDS / 2)
+            await loop.shutdown_default_executor()
         finally:
             loop.stop()
 
-    ending = asyncio.run_coroutine_threadsafe(close(), loop)
+    loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(close())))
     # The collector may call this from any thread, the loop's own included, which must not wait for itself.
     if threading.current_thread() is not thread:
         thread.join(_ENDING_SECONDS)
-        ending.cancel()

@@ -16,6 +16,9 @@ from pbft.core.settings import ReplicaSettings
 _HAS_BATCH = 1
 _IS_PREPARED = 2
 
+_GREETINGS = 5
+"""Statuses that a replica sends after its start though nothing seems unfinished: only those ahead answer them."""
+
 
 class Repair:
     """Statuses, sent and answered."""
@@ -28,14 +31,20 @@ class Repair:
         self._claims: dict[ReplicaId, int] = {}
         self._answered_ms: dict[ReplicaId, int] = {}
         self._attempt = 0
-        self.greeted = False
-        """Whether a first status has asked the others where they are."""
+        self._greetings = 0
         self.due_ms = 0
         """When the next status is due while anything is unfinished: at once after a start."""
 
+    @property
+    def greeted(self) -> bool:
+        """Whether f+1 peers have told where they are, or enough statuses have asked them: a first one may be lost."""
+        return len(self._claims) >= self._out.group.quorums.weak or self._greetings >= _GREETINGS
+
     def postpone(self) -> None:
         """Give what has just begun a quiet interval before its absence counts as loss."""
-        self.due_ms = max(self.due_ms, self._out.now.monotonic_ms + self._settings.status_interval_ms)
+        self._attempt = 0
+        self._interval_ms = self._settings.status_interval_ms
+        self.due_ms = max(self.due_ms, self._out.now.monotonic_ms + self._interval_ms)
 
     def progressed(self, executed: int) -> None:
         """Start over after progress: soon when peers are known to be ahead, after a quiet interval otherwise."""
@@ -57,7 +66,7 @@ class Repair:
         `attempt` grows meanwhile, so that each time another replica's turn comes to send the large parts.
         """
         self._out.broadcast(self._account(view, executed, self._attempt))
-        self.greeted = True
+        self._greetings += 1
         self._attempt += 1
         self.due_ms = self._out.now.monotonic_ms + self._interval_ms
         self._interval_ms = min(2 * self._interval_ms, self._settings.status_interval_max_ms)

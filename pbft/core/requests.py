@@ -44,6 +44,10 @@ class WaitingRequests:
         waiting = self._by_client.get(client, {}).get(session)
         return waiting.signed if waiting else None
 
+    def of(self, client: ClientKey) -> list[SignedRequest]:
+        """Return what waits for a client's sessions."""
+        return [waiting.signed for waiting in self._by_client.get(client, {}).values()]
+
     def vouches_for(self, signed: SignedRequest) -> bool:
         """Say whether exactly these bytes wait here, hence were verified before."""
         held = self.held(signed.request.client, signed.request.session)

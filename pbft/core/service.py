@@ -10,7 +10,7 @@ from pbft.core.client_table import Fate
 from pbft.core.effects import Reason
 from pbft.core.envelope import Envelope, Kind, Sender
 from pbft.core.execution import Execution, Ran
-from pbft.core.group import ReplicaId
+from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import Hello, Refusal, RefusalReason, Welcome, unpack
 from pbft.core.outbox import Outbox
 from pbft.core.replies import LastReplies, write_replies
@@ -93,6 +93,18 @@ class Service:
         # Last, since a session may have run and been evicted within one batch.
         for client, session in self._execution.evicted:
             self._replies.forget(client, session)
+            self._let_go(client)
+
+    def _let_go(self, client: ClientKey) -> None:
+        """Drop what waits for a client and can no longer run, now that one of its sessions was evicted.
+
+        Kept, it would count as unfinished for ever, and as censored by a primary that rightly refuses it.
+        """
+        for signed in self._waiting.of(client):
+            request = signed.request
+            fate = self._execution.clients.judge(client, request.session, request.timestamp, self._execution.agreed_ms)
+            if fate is Fate.UNKNOWN_SESSION:
+                self._waiting.settle(client, request.session, request.timestamp)
 
     def _relay(self, signed: SignedRequest, sender: Sender, primary: ReplicaId) -> None:
         """Pass what a client sent here on to the primary, which it may not reach; again when the client does."""

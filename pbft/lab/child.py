@@ -6,6 +6,7 @@ launchers start: it imports nothing that only people at a terminal need.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def run_marked(directory: Path, index: int, with_parent: bool = False) -> int:
 
 def main(words: list[str]) -> int:
     """Run the replica that a launcher's words name."""
+    # Last, as the command line does it: an application named as a module may lie in the working directory.
+    sys.path.append(os.getcwd())
     directory, index, *rest = words
     try:
         return run_marked(Path(directory), int(index), rest == ["--with-parent"])

@@ -18,7 +18,9 @@ _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupts:
     """While entered, counts the requests to stop instead of obeying them. For the main thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: bool = False) -> None:
+        """`last` says that the program ends right after: nobody can interrupt what little is left."""
+        self._last = last
         self.count = 0
         """How often somebody asked: once is a wish, twice is impatience."""
         self._before: dict[int, Any] = {}
@@ -39,7 +41,7 @@ class Interrupts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self._last and number in _STOPPING else handler)
         os.close(self._wake_read)
         os.close(self._wake_write)
 

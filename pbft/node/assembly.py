@@ -20,7 +20,7 @@ from pbft.node.link import STREAM_BYTES, Link, LinkKey, Purpose
 from pbft.node.mailbox import Mailbox, MailboxLimits, replica_limits, request_limits
 from pbft.node.metrics import Metrics
 from pbft.node.store import MemoryStore, Store
-from pbft.node.transport import SocketAddress, UdpSocket, family_of, resolve
+from pbft.node.transport import SocketAddress, UdpSocket, family_of, is_number, resolve
 from pbft.node.waiting import Bell, system_now
 
 
@@ -31,24 +31,25 @@ class StartError(Exception):
 async def open_driver(files: GroupFile, replica: Driven, key: LinkKey, store: Store | None = None) -> Driver:
     """Return a driver for a replica of the group, its sockets bound. Raises StartError.
 
-    Names of peers that nobody knows yet are left out; `follow_names` finds them later.
+    Peers with names in place of numbers have no address until `follow_names` has found it: no name service may hold
+    up a start.
     """
     group = files.group
     bell, metrics = Bell(), Metrics(system_now().monotonic_ms)
     mailboxes: list[Mailbox] = []
     try:
-        for purpose, addresses, limits in (
+        for purpose, places, limits in (
             (Purpose.REPLICAS, files.replica_addresses, replica_limits(group.limits)),
             (Purpose.CLIENTS, files.client_addresses, request_limits(group.limits)),
         ):
-            listening = await _listen(addresses[replica.me], bell.ring, replica.me)
+            listening = await _listen(places[replica.me], bell.ring, replica.me)
             mailboxes.append(open_mailbox(files, replica.me, purpose, key, listening, limits, metrics))
     except BaseException:
         for mailbox in mailboxes:
             await mailbox.socket.close()
         raise
     replicas, clients = mailboxes
-    family = family_of(replicas.socket.address)
+    family, addresses = family_of(replicas.socket.address), files.replica_addresses
     return Driver(
         replica,
         replicas,
@@ -57,7 +58,7 @@ async def open_driver(files: GroupFile, replica: Driven, key: LinkKey, store: St
         store or MemoryStore(group.limits.log_size),
         metrics,
         bell,
-        [await resolve(each.host, each.port, family) for each in files.replica_addresses],
+        [await resolve(each.host, each.port, family) if is_number(each.host) else None for each in addresses],
         group.genesis.application,
     )
 
@@ -95,13 +96,16 @@ async def follow_names(
 
     Returns at once when all addresses are numbers.
     """
-    named = [place for place, each in enumerate(wanted) if not _is_number(each.host)]
+    named = [place for place, each in enumerate(wanted) if not is_number(each.host)]
+
+    async def look_up(place: int) -> None:
+        address = await resolve(wanted[place].host, wanted[place].port, family)
+        if address is not None:
+            found[place] = address
+
     while named:
+        await asyncio.gather(*(look_up(place) for place in named))
         await asyncio.sleep(interval_seconds)
-        for place in named:
-            address = await resolve(wanted[place].host, wanted[place].port, family)
-            if address is not None:
-                found[place] = address
 
 
 async def _listen(address: Address, on_arrival: Callable[[], None], replica: ReplicaId) -> UdpSocket:
@@ -119,12 +123,3 @@ async def _listen(address: Address, on_arrival: Callable[[], None], replica: Rep
             f"replica {replica} cannot listen on {address}: {reason}; "
             "stop what uses the port, or give the replica another address in group.toml"
         ) from None
-
-
-def _is_number(host: str) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.inet_pton(family, host.partition("%")[0])
-    except OSError:
-        return False
-    return True

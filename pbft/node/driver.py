@@ -27,11 +27,11 @@ from pbft.node.store import Store
 from pbft.node.transport import Closed, SocketAddress, family_of
 from pbft.node.waiting import Bell, system_now
 
-_LOOKS: Final = 16
-_LOOKS_WHEN_LATE: Final = 512
+_GATHER_MS: Final = 5
+_GATHER_WHEN_LATE_MS: Final = 500
 _LATE_MS: Final = 250
 _LETTERS_OF_REPLICAS: Final = 2_048
-_LETTERS_OF_CLIENTS: Final = 256
+_LETTERS_OF_CLIENTS: Final = 128
 
 
 class Driven(Protocol):
@@ -140,7 +140,7 @@ class Driver:
         now_ms, deadline_ms = self._clock().monotonic_ms, self.replica.deadline_ms
         # After a pause it hears what happened meanwhile before its timers judge others by it (design 4.10).
         late = deadline_ms is not None and now_ms - deadline_ms > _LATE_MS
-        await gather((self._replicas, self._clients), _LOOKS_WHEN_LATE if late else _LOOKS, now_ms)
+        await gather((self._replicas, self._clients), self._clock, _GATHER_WHEN_LATE_MS if late else _GATHER_MS)
         effects: list[Effect | _Direct] = []
         for _ in range(_LETTERS_OF_REPLICAS):
             if (letter := self._replicas.take()) is None:

@@ -7,12 +7,13 @@ messages say, and waits for nothing: whoever drives it says when.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pbft.core.envelope import Sender
 from pbft.core.group import Limits
+from pbft.core.settings import Now
 from pbft.node.drops import Drop
 from pbft.node.fragments import Reassembly, ReassemblyLimits
 from pbft.node.inbox import FairInbox
@@ -21,7 +22,8 @@ from pbft.node.metrics import Metrics
 from pbft.node.pacing import Pacer
 from pbft.node.transport import SocketAddress, UdpSocket
 
-_DATAGRAMS_A_LOOK: Final = 1_024
+_DATAGRAMS_A_LOOK: Final = 256
+_BYTES_A_LOOK: Final = 1024 * 1024
 
 
 class Letter(NamedTuple):
@@ -90,12 +92,12 @@ class Mailbox:
         """Datagrams that were never sent because too much waited for their address, in all."""
         return self._pacer.dropped
 
-    def collect(self, most: int, now_ms: int) -> int:
-        """Look at up to `most` datagrams that have arrived and queue the messages they complete; return how many came.
+    def collect(self, now_ms: int) -> int:
+        """Look at some datagrams that have arrived and queue the messages they complete; return how many came.
 
         Each datagram that is dropped is counted once, under its reason.
         """
-        arrived = self.socket.drain(most)
+        arrived = self.socket.drain(_DATAGRAMS_A_LOOK, _BYTES_A_LOOK)
         for datagram, address in arrived:
             opened = self._link.open(datagram)
             if isinstance(opened, Drop):
@@ -135,12 +137,15 @@ class Mailbox:
         self._counted_queue_drops = self.socket.queue_drops
 
 
-async def gather(mailboxes: Sequence[Mailbox], looks: int, now_ms: int) -> None:
-    """Take in what has arrived at some mailboxes, and look again while more keeps coming, so many times at most.
+async def gather(mailboxes: Sequence[Mailbox], clock: Callable[[], Now], budget_ms: int) -> None:
+    """Take in what has arrived at some mailboxes, and look again while more keeps coming, for so long at most.
 
     Event loops hand over only so many datagrams at a time, and a party acts better on all of them at once.
     """
-    for _ in range(looks):
-        if not sum([mailbox.collect(_DATAGRAMS_A_LOOK, now_ms) for mailbox in mailboxes]):
-            break
+    now_ms = clock().monotonic_ms
+    end_ms = now_ms + budget_ms
+    while sum([mailbox.collect(now_ms) for mailbox in mailboxes]):
         await asyncio.sleep(0)
+        now_ms = clock().monotonic_ms
+        if now_ms >= end_ms:
+            break

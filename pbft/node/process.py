@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,8 @@ from pbft.node.transport import RECEIVE_BUFFER_BYTES
 EXIT_CANNOT_START: Final = 2
 EXIT_INTERNAL_ERROR: Final = 70
 
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+
 WITH_PARENT_VARIABLE: Final = "PBFT_WITH_PARENT"
 """Set to 1 by a parent that holds the other end of our standard input: its end is ours too, however it comes."""
 
@@ -43,7 +45,7 @@ def run_replica(directory: Path, index: int, *, with_parent: bool = False) -> in
     with_parent = with_parent or os.environ.get(WITH_PARENT_VARIABLE) == "1"
     try:
         files, replica, key = _prepare(directory, index)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with _signals_restored(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_serve(files, replica, key, with_parent))
     except (GroupFileError, KeyFileError, AppError, StartError) as error:
         print(error, file=sys.stderr)
@@ -141,9 +143,11 @@ def _evidence_to(journal: Journal) -> Callable[[Effect, Now], None]:
             journal.warn(
                 "evidence",
                 culprit=effect.culprit,
-                first=effect.first.to_bytes().hex(),
-                second=effect.second.to_bytes().hex(),
-                wall_ms=now.wall_ms,
+                kind=effect.first.kind.name,
+                # What was signed is the proof; batches that went beside are named by digests within.
+                bodies=[each.body.hex() for each in (effect.first, effect.second)],
+                signatures=[each.signature.hex() for each in (effect.first, effect.second)],
+                monotonic_ms=now.monotonic_ms,
             )
 
     return watch
@@ -151,8 +155,20 @@ def _evidence_to(journal: Journal) -> Callable[[Effect, Now], None]:
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
+    for each in _ENDING:
         loop.add_signal_handler(each, stop)
+
+
+@contextlib.contextmanager
+def _signals_restored() -> Iterator[None]:
+    """Put signal handlers back afterwards: uvloop leaves its own behind, and then nobody hears Ctrl-C any more."""
+    before = {each: signal.getsignal(each) for each in _ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            if handler is not None:
+                signal.signal(each, handler)
 
 
 def _stop_with_parent(stop: Callable[[], None]) -> None:

@@ -144,11 +144,12 @@ class UdpSocket:
         """Datagrams that wait to be drained."""
         return self._queue.qsize()
 
-    def drain(self, most: int) -> list[tuple[bytes, SocketAddress]]:
-        """Return up to `most` datagrams that have arrived, oldest first."""
+    def drain(self, most: int, most_bytes: int = 2**63) -> list[tuple[bytes, SocketAddress]]:
+        """Return up to `most` datagrams that have arrived, oldest first; one that passes `most_bytes` is the last."""
         taken: list[tuple[bytes, SocketAddress]] = []
-        while len(taken) < most and (item := self._queue.take()) is not None:
+        while len(taken) < most and most_bytes > 0 and (item := self._queue.take()) is not None:
             taken.append(item)
+            most_bytes -= len(item[0])
         return taken
 
     async def send(self, datagram: bytes, address: SocketAddress) -> None:
@@ -230,6 +231,9 @@ async def resolve(host: str, port: int, family: socket.AddressFamily | None = No
 
     uvloop sends to numeric addresses only, and the stock loop would look a name up, and wait, at every send.
     """
+    number = _number(host, port)
+    if number is not None:
+        return number if family in (None, family_of(number)) else None
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, family=family or 0, type=socket.SOCK_DGRAM)
@@ -241,6 +245,21 @@ async def resolve(host: str, port: int, family: socket.AddressFamily | None = No
             if kind == wanted:
                 return address
     return None
+
+
+def is_number(host: str) -> bool:
+    """Say whether a host is spelled as a number, which no name service needs to be asked for."""
+    return _number(host, 1) is not None
+
+
+def _number(host: str, port: int) -> SocketAddress | None:
+    # A scope ("%eth0") has a number too, which only the system knows.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host)
+    except (OSError, ValueError):
+        return None
+    return (host, port) if family == socket.AF_INET else (host, port, 0, 0)
 
 
 def _wish(sock: socket.socket, option: int, wish: int) -> None:

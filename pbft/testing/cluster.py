@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pbft.core.effects import Evidence, Executed, Persist, Reason
 from pbft.core.envelope import Envelope, Sender
@@ -36,9 +36,6 @@ from pbft.testing.oracles import Facts, OracleFailure, oversee
 from pbft.testing.signers import Identity, Keyring, Scheme
 from pbft.testing.station import Station
 from pbft.testing.trace import DEFAULT_LINES, Trace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PATIENCE_MS: Final = 60_000
 """How much virtual time `gather` and `run_until` give a group by default."""
@@ -186,6 +183,11 @@ class Cluster:
         """Stop a replica for good: it neither receives nor sends from now on."""
         self._engine.stations[replica].alive = False
         self.trace.note(self.now_ms, f"r{replica}", "crashed")
+
+    def set_wall_clock(self, replica: ReplicaId, ahead_ms: int) -> None:
+        """Set a replica's wall clock this far ahead of the right time, or behind it; its timers do not notice."""
+        self._engine.stations[replica].wall_ahead_ms = ahead_ms
+        self.trace.note(self.now_ms, f"r{replica}", f"wall clock set to {ahead_ms:+} ms")
 
     def inject(self, envelope: Envelope, to: ReplicaId, sender: Sender | None = None) -> None:
         """Send a replica an envelope of the test's own making, over the link of `sender` (its signer by default)."""

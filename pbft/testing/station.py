@@ -27,7 +27,7 @@ KEPT_EVIDENCE: Final = 64
 class Station:
     """One replica, correct or not, and what its driver keeps for it."""
 
-    def __init__(self, core: Replica | Adversary, offset_ms: int, skew_ms: int) -> None:
+    def __init__(self, core: Replica | Adversary, offset_ms: int, wall_ahead_ms: int) -> None:
         self.id: ReplicaId = core.me
         self.core = core
         self.alive = True
@@ -39,8 +39,9 @@ class Station:
         """Every batch executed, in order."""
         self.ignored: Counter[Reason] = Counter()
         self.evidence: deque[Evidence] = deque(maxlen=KEPT_EVIDENCE)
+        self.wall_ahead_ms = wall_ahead_ms
+        """How far this replica's wall clock is ahead of the right time."""
         self._offset_ms = offset_ms
-        self._skew_ms = skew_ms
         self._addresses: dict[tuple[ClientKey, bytes], str] = {}
 
     @property
@@ -50,7 +51,7 @@ class Station:
 
     def clock(self, now_ms: int) -> Now:
         """Return what this replica's clocks show: no two replicas' agree."""
-        return Now(now_ms + self._offset_ms, WALL_START_MS + now_ms + self._skew_ms)
+        return Now(now_ms + self._offset_ms, WALL_START_MS + now_ms + self.wall_ahead_ms)
 
     def deadline_ms(self) -> int | None:
         """When `tick` is due, in virtual time."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from pbft.core.group import Quorums, ReplicaId
 from pbft.core.settings import ReplicaSettings
-from pbft.testing.byzantine import Adversary, BadSignature, Equivocator, Silent, WrongReply
+from pbft.testing.byzantine import Adversary, BadSignature, Equivocator, Impostor, Silent, WrongReply
 from pbft.testing.clients import Call
 from pbft.testing.cluster import Cluster
 from pbft.testing.journal import Journal
@@ -27,7 +27,7 @@ FAULTY_SHARE: Final = 0.5
 PLANTS: Final = ("prepared", "committed")
 """Bugs that can be planted: that quorum one short."""
 
-ADVERSARIES: Final[tuple[type[Adversary], ...]] = (Silent, WrongReply, BadSignature, Equivocator)
+ADVERSARIES: Final[tuple[type[Adversary], ...]] = (Silent, WrongReply, BadSignature, Equivocator, Impostor)
 
 
 @dataclass(frozen=True)

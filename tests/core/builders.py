@@ -167,7 +167,9 @@ class Turn:
 
     def said(self, kind: Kind) -> list[Envelope]:
         """Return what goes to replicas, of one kind."""
-        return [each.envelope for each in self.effects if isinstance(each, Broadcast | Send) and each.envelope.kind is kind]
+        return [
+            each.envelope for each in self.effects if isinstance(each, Broadcast | Send) and each.envelope.kind is kind
+        ]
 
     def answers(self, kind: Kind = Kind.REPLY) -> list[Envelope]:
         """Return what goes to clients, of one kind."""
@@ -175,7 +177,7 @@ class Turn:
 
 
 class Microscope:
-    """One replica: envelope in, effects out. It has greeted the others already, so that it is quiet."""
+    """One replica: envelope in, effects out. It knows that nobody is ahead of it, so that it is quiet."""
 
     def __init__(self, scene: Scene, replica: Replica, application: Recorder) -> None:
         self.scene = scene
@@ -183,7 +185,8 @@ class Microscope:
         self.application = application
         self.ms = 0
         self.wall_offset_ms = 0
-        self.tick()
+        for peer in [number for number in range(scene.n) if number != self.me][-scene.group.quorums.weak :]:
+            self.give(scene.status(peer, 0))
 
     @property
     def me(self) -> int:

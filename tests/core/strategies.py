@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from pbft.core import messages, receipt
-from pbft.core.codec import Within
+from pbft.core.codec import Within, pack
 from pbft.core.envelope import FROM_CLIENTS, SIGNED, Envelope, Kind
 
 T = TypeVar("T")
@@ -72,7 +72,8 @@ messages_of_all_kinds = st.sampled_from(MESSAGES).flatmap(of)
 def envelopes(draw: st.DrawFn) -> Envelope:
     """Return a strategy for envelopes that are well formed, whatever they say."""
     kind = draw(st.sampled_from(Kind))
-    sender: int | bytes = draw(st.binary(min_size=32, max_size=32) if kind in FROM_CLIENTS else st.integers(0, 2**16 - 1))
+    by_client = kind in FROM_CLIENTS
+    sender: int | bytes = draw(st.binary(min_size=32, max_size=32)) if by_client else draw(st.integers(0, 2**16 - 1))
     width = 64 if kind in SIGNED else 0
     signature = draw(st.binary(min_size=width, max_size=width))
     return Envelope(kind, sender, draw(st.binary(max_size=80)), signature, draw(st.binary(max_size=80)))
@@ -117,3 +118,8 @@ def reshaped(draw: st.DrawFn, value: Any) -> Any:
         case "nudge" if type(value) is bytes:
             return draw(st.sampled_from([value[:-1], value + b"\0", value.hex(), list(value)]))
     return draw(plain)
+
+
+def packed(message: object) -> bytes:
+    """Return a message's bytes."""
+    return pack(message)

@@ -152,7 +152,9 @@ def test_too_many_bytes_are_refused_before_anything_is_decoded():
         read(b"\x81" * (SMALL.batch_bytes + 1))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", NULL_BATCH + b"\0", NULL_BATCH[:-1], b"\x82\x20\x80", b"\x82\x00\x81\x01"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", NULL_BATCH + b"\0", NULL_BATCH[:-1], b"\x82\x20\x80", b"\x82\x00\x81\x01"]
+)
 def test_bytes_that_are_no_batch_are_refused(data):
     """Not decodable, or not of a batch's shape."""
     with pytest.raises(BatchError):
@@ -200,7 +202,9 @@ def test_the_batch_digest_covers_time_order_requests_and_signatures():
 def test_the_request_digest_leaves_the_signature_out():
     """A client may sign one request in many ways; it stays one request."""
     request = SCENE.request("alice")
-    assert read_request(forged(request)).digest == read_request(request).digest == read_request(request).request.digest()
+    assert (
+        read_request(forged(request)).digest == read_request(request).digest == read_request(request).request.digest()
+    )
     assert read_request(SCENE.request("alice", 2)).digest != read_request(request).digest
 
 

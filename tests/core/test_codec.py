@@ -39,7 +39,16 @@ def test_every_message_has_a_wire_form():
     """The messages of this protocol are all drawn by the tests here; so is a receipt."""
     names = {each.__name__ for each in strategies.MESSAGES}
     assert names >= {"Request", "Batch", "PrePrepare", "Prepare", "Commit", "Reply", "ReplyDetail", "Status", "Hello"}
-    assert names >= {"Challenge", "Welcome", "Refusal", "Inspect", "Report", "OperationResult", "Receipt", "Attestation"}
+    assert names >= {
+        "Challenge",
+        "Welcome",
+        "Refusal",
+        "Inspect",
+        "Report",
+        "OperationResult",
+        "Receipt",
+        "Attestation",
+    }
 
 
 def test_the_wire_form_is_an_array_in_the_order_of_the_fields():

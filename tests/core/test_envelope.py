@@ -40,7 +40,9 @@ def test_every_envelope_survives_the_wire(envelope):
 
 def test_the_wire_form_is_written_down():
     """Kind, sender, body, signature and what goes beside, as an array: the numbers of kinds never change."""
-    assert Envelope(Kind.STATUS, 2, b"body").to_bytes() == bytes.fromhex("85 09 02 44") + b"body" + bytes.fromhex("40 40")
+    assert Envelope(Kind.STATUS, 2, b"body").to_bytes() == bytes.fromhex("85 09 02 44") + b"body" + bytes.fromhex(
+        "40 40"
+    )
     assert [(kind.name, kind.value) for kind in Kind] == [
         ("REQUEST", 1),
         ("PRE_PREPARE", 2),
@@ -190,7 +192,7 @@ def test_a_signature_does_not_carry_over_between_roles():
 
 
 def test_nobody_outside_the_group_speaks():
-    """Unknown replicas and unknown clients have no key here: nothing of theirs verifies, and nobody can seal for them."""
+    """Unknown replicas and unknown clients have no key: nothing of theirs verifies, and nobody seals for them."""
     scene = Scene()
     for stranger in (scene.n, 2**16 - 1, scene.key("mallory")):
         assert sender_key(scene.group, stranger) is None

@@ -24,7 +24,9 @@ class Bench:
     def run(self, *requests: Envelope, time_ms: int = WALL_MS) -> list[Ran]:
         return self.execution.run(time_ms, [signed(each) for each in requests])
 
-    def request(self, client: str = "alice", timestamp: int = 1, ops: Sequence[bytes] = (b"op",), session: int = 1) -> Envelope:
+    def request(
+        self, client: str = "alice", timestamp: int = 1, ops: Sequence[bytes] = (b"op",), session: int = 1
+    ) -> Envelope:
         return self.scene.request(client, timestamp, ops, session_id(session))
 
     @property
@@ -63,9 +65,7 @@ def test_the_seed_follows_from_the_order_alone():
     assert one.contexts == other.contexts
     other.run(other.request("alice", 2))
     other.run(other.request("alice", 3, (b"x", b"x")))
-    elsewhere.execution = Execution(
-        Scene(seed=1, clients=("alice", "bob", "carol")).group, elsewhere.application
-    )
+    elsewhere.execution = Execution(Scene(seed=1, clients=("alice", "bob", "carol")).group, elsewhere.application)
     elsewhere.run(one.request())
     seeds = [context.seed for context in (*other.contexts, *elsewhere.contexts)]
     assert len(set(seeds)) == len(seeds) == 5
@@ -150,6 +150,9 @@ def test_results_beyond_the_limit_become_a_short_word():
         (ran,) = execution.run(WALL_MS, [signed(request)])
         assert sum(len(result.payload) for result in ran.results) <= limits.results_bytes
         fits = [result.outcome is Outcome.OK for result in ran.results]
-        assert fits == [[True] * 4, [False, True, True, True], [False, False, True, True], [True, True, True, False]][timestamp]
+        assert (
+            fits
+            == [[True] * 4, [False, True, True, True], [False, False, True, True], [True, True, True, False]][timestamp]
+        )
         assert all(result == TOO_MUCH for result in ran.results if result.outcome is not Outcome.OK)
     assert len(application.ran) == 16

@@ -43,7 +43,7 @@ def with_limits(**changes: int) -> Genesis:
     [(4, 1, 3, 2), (5, 1, 4, 2), (6, 1, 4, 2), (7, 2, 5, 3), (10, 3, 7, 4), (13, 4, 9, 5)],
 )
 def test_known_counts(n, faults, quorum, weak):
-    """f = ⌊(n−1)/3⌋, q = ⌈(n+f+1)/2⌉ and f+1, worked out by hand; at n = 6 the paper's 2f+1 = 3 would be unsafe."""
+    """f = ⌊(n-1)/3⌋, q = ⌈(n+f+1)/2⌉ and f+1, worked out by hand; at n = 6 the paper's 2f+1 = 3 would be unsafe."""
     counts = Quorums.of(n)
     assert (counts.n, counts.faults, counts.quorum, counts.weak) == (n, faults, quorum, weak)
 

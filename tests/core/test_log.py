@@ -82,7 +82,7 @@ def test_a_slot_is_touched_once_anything_is_known_of_it():
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-2, 60)), max_size=80))
 def test_the_log_never_holds_more_than_its_size(steps):
-    """However messages and execution come, at most L slots exist, all between the watermarks; `last` is the greatest."""
+    """However messages and execution come, at most L slots exist, between the watermarks; `last` is the greatest."""
     log = Log(SIZE)
     made: set[int] = set()
     for executes, number in steps:

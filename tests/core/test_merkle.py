@@ -81,7 +81,12 @@ def test_an_inner_node_is_no_leaf(count, data):
         assert merkle.root_of(node, index, len(rows[row]), merkle.path(rows[row:], index)) != root(rows)
 
 
-@given(st.binary(max_size=64), st.integers(-3, 2**16), st.integers(-3, 2**16), st.lists(st.binary(max_size=40), max_size=20))
+@given(
+    st.binary(max_size=64),
+    st.integers(-3, 2**16),
+    st.integers(-3, 2**16),
+    st.lists(st.binary(max_size=40), max_size=20),
+)
 def test_whatever_is_claimed_is_judged_without_an_exception(leaf, index, count, path):
     """Paths of any shape lead to some root or to none; they never raise."""
     merkle.root_of(leaf, index, count, path)

@@ -192,7 +192,7 @@ def test_a_waiting_request_is_relayed_now_and_then():
     )
 )
 def test_any_mixture_of_steps_keeps_the_books_straight(steps):
-    """Counts, readiness and room follow from what waits; nothing is taken twice, and nobody is served twice in a round."""
+    """Counts, readiness and room follow from what waits; nothing is taken twice, nobody is served twice in a round."""
     settings = ReplicaSettings(waiting_requests=6, waiting_requests_per_client=2, waiting_bytes=1_000)
     room = WaitingRequests(settings)
     model: dict[tuple[str, int], tuple[SignedRequest, bool]] = {}

@@ -1,4 +1,4 @@
-"""Votes: one a member and view, verified when a certificate needs them, conflicts judged once (design 4.4; attack R2)."""
+"""Votes: one a member and view, verified when a certificate needs them, conflicts judged once (design 4.4; R2)."""
 
 from __future__ import annotations
 
@@ -185,9 +185,7 @@ def test_votes_know_whether_any_are_held():
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 6), st.sampled_from([BLUE, RED]), st.booleans(), st.booleans()), max_size=30
-    ),
+    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([BLUE, RED]), st.booleans(), st.booleans()), max_size=30),
     st.integers(1, 6),
 )
 def test_a_certificate_always_is_what_it_says(casts, needed):

@@ -68,6 +68,13 @@ def write_files(
     return files
 
 
+def make_replica(files: GroupFile, i: int) -> Replica:
+    """A replica's core, as its process makes it."""
+    machine = create_application(load_application(files.application), {})
+    key = PrivateKey.load(files.replica_key(i))
+    return Replica(i, files.group, machine, key, Libsodium(), files.settings)
+
+
 @dataclass
 class RunningGroup:
     files: GroupFile
@@ -75,10 +82,8 @@ class RunningGroup:
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     async def start(self, i: int) -> Driver:
-        files = self.files
-        key = PrivateKey.load(files.replica_key(i))
-        machine = create_application(load_application(files.application), {})
-        driver = await open_driver(files, Replica(i, files.group, machine, key, Libsodium(), files.settings), key)
+        key = PrivateKey.load(self.files.replica_key(i))
+        driver = await open_driver(self.files, make_replica(self.files, i), key)
         self.drivers[i] = driver
         self.tasks[i] = asyncio.create_task(driver.run())
         return driver

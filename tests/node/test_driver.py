@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,16 +13,17 @@ import pytest
 from pbft.client import Client
 from pbft.core.effects import Persist, Reason, Send
 from pbft.core.envelope import Envelope, Kind
-from pbft.core.messages import Hello, Inspect, Prepare, pack
+from pbft.core.messages import Challenge, Hello, Inspect, Prepare, PrePrepare, Request, pack, unpack
+from pbft.group_file import Address
 from pbft.keys import PrivateKey
-from pbft.node.assembly import StartError, open_driver, open_mailbox
+from pbft.node.assembly import StartError, follow_names, open_driver, open_mailbox
 from pbft.node.drops import Drop
 from pbft.node.link import Link, Purpose
 from pbft.node.mailbox import Mailbox, answer_limits
 from pbft.node.metrics import Metrics
 from pbft.node.report import Shares
-from pbft.node.transport import UdpSocket
-from tests.node.groups import RunningGroup, running, until, write_files
+from pbft.node.transport import SocketAddress, UdpSocket
+from tests.node.groups import RunningGroup, make_replica, running, until, write_files
 
 SESSION = bytes(16)
 
@@ -36,10 +39,10 @@ class Stranger:
     @classmethod
     async def open(cls, group: RunningGroup, name: str = "alice") -> Stranger:
         key = PrivateKey.load(group.files.client_key(name))
-        socket = await UdpSocket.open(("127.0.0.1", 0), lambda: None)
+        sock = await UdpSocket.open(("127.0.0.1", 0), lambda: None)
         limits = answer_limits(group.files.group.limits)
         return cls(
-            group, open_mailbox(group.files, key.public_key, Purpose.CLIENTS, key, socket, limits, Metrics(0)), key
+            group, open_mailbox(group.files, key.public_key, Purpose.CLIENTS, key, sock, limits, Metrics(0)), key
         )
 
     async def say(self, message: bytes) -> None:
@@ -49,7 +52,7 @@ class Stranger:
         envelopes: list[Envelope] = []
         async with asyncio.timeout(20):
             while len(envelopes) < count:
-                self.mailbox.collect(100, 0)
+                self.mailbox.collect(0)
                 while (letter := self.mailbox.take()) is not None:
                     envelopes.append(Envelope.from_bytes(letter.message))
                 await asyncio.sleep(0.002)
@@ -68,7 +71,7 @@ def test_a_group_over_real_sockets_executes_in_one_order(tmp_path: Path):
         ):
             totals = await asyncio.gather(*(client.call("add", 1) for client in (alice, bob) for _ in range(50)))
             assert sorted(totals) == list(range(1, 101))
-            assert await asyncio.gather(alice.call("whoami"), bob.call("whoami")) == ["alice", "bob"]
+            assert list(await asyncio.gather(alice.call("whoami"), bob.call("whoami"))) == ["alice", "bob"]
             await until(lambda: len(dict.fromkeys(group.executed())) == 1)
             assert len(group.digests()) == 1
             for driver in group.drivers.values():
@@ -148,11 +151,11 @@ def test_an_unproven_address_hears_a_challenge_and_nothing_else(tmp_path: Path):
                 len(answer.to_bytes()) <= len(envelope.to_bytes())
                 for answer, envelope in zip(answers, said, strict=True)
             )
-            socket = stranger.mailbox.socket
-            assert socket.arrived_bytes <= socket.sent_bytes
+            sock = stranger.mailbox.socket
+            assert sock.arrived_bytes <= sock.sent_bytes
             ignored = group.drivers[0].metrics.ignored
             assert ignored == {Drop.BAD_COOKIE.value: 1, Drop.UNPROVEN_ADDRESS.value: 1}
-            await socket.close()
+            await sock.close()
 
     asyncio.run(body())
 
@@ -186,6 +189,66 @@ def test_what_authenticated_clients_say_wrongly_is_counted_once_each(tmp_path: P
             await stranger.say(borrowed.to_bytes())
             await stranger.heard(1)
             await stranger.mailbox.socket.close()
+
+    asyncio.run(body())
+
+
+def test_no_bytes_behind_a_genuine_tag_end_the_loop(tmp_path: Path):
+    """Mutated messages of an authenticated client: none escapes as an exception, and the replica still answers (W2)."""
+
+    async def body() -> None:
+        files = write_files(tmp_path / "group")
+        async with running(files) as group, Client.open(files.directory, "bob") as bob:
+            await bob.call("add", 1)
+            stranger, chance = await Stranger.open(group), random.Random(5)
+            hello = Envelope(Kind.HELLO, stranger.client, pack(Hello(SESSION, b"", bytes(64))))
+            await stranger.say(hello.to_bytes())
+            (challenge,) = await stranger.heard(1)
+            proof = pack(Hello(SESSION, unpack(Challenge, challenge.body).cookie, b""))
+            await stranger.say(Envelope(Kind.HELLO, stranger.client, proof).to_bytes())
+            await stranger.heard(1)
+
+            request = pack(Request(stranger.client, SESSION, 1, (b"op",) * 5))
+            samples = [
+                Envelope(Kind.REQUEST, stranger.client, request, bytes(64)).to_bytes(),
+                Envelope(Kind.INSPECT, stranger.client, pack(Inspect(SESSION, 1))).to_bytes(),
+                Envelope(Kind.PRE_PREPARE, 0, pack(PrePrepare(0, 1, bytes(32))), bytes(64), request).to_bytes(),
+                hello.to_bytes(),
+            ]
+            for number in range(2_000):
+                mutated = bytearray(chance.choice(samples))
+                for _ in range(chance.randrange(1, 4)):
+                    place = chance.randrange(len(mutated))
+                    kind = chance.randrange(3)
+                    if kind == 0:
+                        mutated[place] = chance.randrange(256)
+                    elif kind == 1:
+                        del mutated[place : place + chance.randrange(1, 9)]
+                    else:
+                        mutated[place:place] = chance.randbytes(chance.randrange(1, 9))
+                    mutated = mutated or bytearray(b"x")
+                await stranger.say(bytes(mutated))
+                if number % 100 == 99:
+                    assert await bob.call("add", 1) == 2 + number // 100
+            ignored = group.drivers[0].metrics.ignored
+            assert ignored[Reason.MALFORMED.value] > 500
+            assert max(group.executed()) == 21
+            await stranger.mailbox.socket.close()
+
+    asyncio.run(body())
+
+
+def test_names_of_peers_are_looked_up_and_followed(tmp_path: Path):
+    """A peer known by name has an address as soon as a name service knows one; numbers need no service."""
+
+    async def body() -> None:
+        wanted = (Address("localhost", 7), Address("127.0.0.1", 8), Address("no.such.name.invalid", 9))
+        found: list[SocketAddress | None] = [None, ("127.0.0.1", 8), None]
+        follower = asyncio.create_task(follow_names(wanted, found, socket.AF_INET, 0.01))
+        await until(lambda: found[0] is not None)
+        assert found == [("127.0.0.1", 7), ("127.0.0.1", 8), None]
+        follower.cancel()
+        await follow_names(wanted[1:2], found, socket.AF_INET)
 
     asyncio.run(body())
 
@@ -231,7 +294,7 @@ def test_votes_are_safe_before_anything_leaves(tmp_path: Path):
         files = write_files(tmp_path / "group")
         async with running(files, 1, 2, 3) as group, Client.open(files.directory, "alice") as client:
             key = PrivateKey.load(files.replica_key(0))
-            driver = await open_driver(files, _replica(group, files), key, FullDisk())
+            driver = await open_driver(files, make_replica(files, 0), key, FullDisk())
             seen: list[object] = []
             driver.watchers.append(lambda effect, now: seen.append(effect))
             call = asyncio.create_task(client.call("add", 1))
@@ -241,14 +304,6 @@ def test_votes_are_safe_before_anything_leaves(tmp_path: Path):
             assert max(group.executed()) == 0
             call.cancel()
             await driver.close()
-
-    def _replica(group: RunningGroup, files):
-        from pbft.core.replica import Replica
-        from pbft.keys import Libsodium
-        from pbft.loading import create_application, load_application
-
-        machine = create_application(load_application(files.application), {})
-        return Replica(0, files.group, machine, PrivateKey.load(files.replica_key(0)), Libsodium(), files.settings)
 
     asyncio.run(body())
 
@@ -275,15 +330,15 @@ def test_a_peer_with_a_link_of_its_own_cannot_speak_for_another(tmp_path: Path):
         async with running(files, 0) as group:
             key = PrivateKey.load(files.replica_key(3))
             link = Link(files.group, 3, Purpose.REPLICAS, key, b"8 bytes.", 1 << 20)
-            socket = await UdpSocket.open(("127.0.0.1", 0), lambda: None)
+            sock = await UdpSocket.open(("127.0.0.1", 0), lambda: None)
             forged = Envelope(Kind.PREPARE, 1, pack(Prepare(0, 1, bytes(32))), bytes(64))
             target = group.drivers[0]._replicas.socket.address
             for datagram in link.seal(0, forged.to_bytes()):
-                await socket.send(datagram, target)
+                await sock.send(datagram, target)
             ignored = group.drivers[0].metrics.ignored
             await until(lambda: sum(ignored.values()) == 1)
             assert ignored == {Reason.BAD_SIGNATURE.value: 1}
-            await socket.close()
+            await sock.close()
 
     asyncio.run(body())
 

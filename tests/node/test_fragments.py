@@ -107,12 +107,22 @@ def test_hostile_fragments_cannot_hold_more_than_their_peer_share():
             greatest = max(greatest, desk.held_bytes)
 
     assert greatest <= 20_000 + 1_000
-    assert desk.unfinished <= 9
+    assert desk.unfinished <= 8
     assert desk.add(victim[1], 0) is None
     assert desk.add(victim[2], 0) == b"v" * 900
     desk.expire(10**9)
     assert desk.abandoned == sent
     assert desk.held_bytes == 0
+
+
+def test_so_many_unfinished_messages_and_no_more():
+    """However small they are: the oldest goes, and its fragment is counted."""
+    desk = reassembly(most_bytes=10**9, most_messages=8)
+    for number in range(20):
+        desk.add(cut(bytes(600), number)[0], 0)
+
+    assert (desk.unfinished, desk.abandoned) == (8, 12)
+    assert desk.add(cut(bytes(600), 19)[1], 0) == bytes(600)
 
 
 def test_one_number_for_two_messages_spoils_both():

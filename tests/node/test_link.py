@@ -244,6 +244,32 @@ def test_the_window_admits_each_number_once_and_never_what_it_cannot_tell(number
             greatest = max(greatest, number)
 
 
+def test_the_window_ends_where_it_says():
+    """4,095 behind the greatest can still be told, 4,096 behind cannot."""
+    window = ReplayWindow()
+
+    assert [window.admit(number) for number in (4_096, 0, 1, 1)] == [True, False, True, False]
+
+
+def test_a_new_stream_is_remembered_where_many_are():
+    """The stream that spoke last keeps its window, however many came before it."""
+    server = PARTIES.link(0, Purpose.CLIENTS, streams=3)
+    for number in range(10):
+        (datagram,) = PARTIES.link(ALICE, Purpose.CLIENTS, stream=bytes([number]) * 8).seal(0, b"x")
+        assert isinstance(server.open(datagram), Fragment)
+        assert server.open(datagram) is Drop.REPLAYED
+
+
+def test_each_direction_has_a_key_of_its_own():
+    """What one end tags with, the other checks with, and neither uses it the other way."""
+    zero, one = replica_pair()
+    out, back = (key.digest() for key in zero._keys(zero._peers[1]) or ())
+    there, here = (key.digest() for key in one._keys(one._peers[0]) or ())
+
+    assert (out, back) == (here, there)
+    assert out != back
+
+
 @pytest.mark.parametrize("size", [511, MAX_DATAGRAM_BYTES + 1])
 def test_datagram_sizes_that_cannot_work_are_refused(size):
     """Below 512 bytes little fits beside the header; above 65,507 UDP carries nothing."""

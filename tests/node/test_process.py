@@ -91,6 +91,21 @@ def test_processes_answer_and_survive_a_killed_backup(tmp_path: Path):
         asyncio.run(body(running))
 
 
+@pytest.mark.processes
+def test_hosts_may_have_names(tmp_path: Path):
+    """Replicas and clients find each other by names as well as by numbers."""
+    files = write_files(tmp_path / "group")
+    files.path.write_text(files.path.read_text().replace("127.0.0.1:", "localhost:"))
+
+    async def body() -> None:
+        async with Client.open(files.directory, "alice") as client:
+            await answering(client, 4)
+            assert await client.call("add", 5, timeout=30.0) == 5
+
+    with started(files):
+        asyncio.run(body())
+
+
 def test_a_port_in_use_is_a_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """The address is named, and what to do; the other replica's folder is left alone."""
     files = write_files(tmp_path / "group")

@@ -251,6 +251,7 @@ def test_names_are_resolved_before_they_are_used(run):
         assert await resolve("127.0.0.1", 7) == ("127.0.0.1", 7)
         assert await resolve("::1", 7) == ("::1", 7, 0, 0)
         assert await resolve("localhost", 7, socket.AF_INET) == ("127.0.0.1", 7)
+        assert await resolve("127.0.0.1", 7, socket.AF_INET6) is None
         assert await resolve("no.such.name.invalid", 7) is None
 
     run(body)

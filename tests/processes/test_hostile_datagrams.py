@@ -55,11 +55,13 @@ class Recorder:
 
 async def record(directory: Path, target: SocketAddress) -> list[bytes]:
     """What one correct client says to a replica: greetings, small and large requests, a question."""
+    async with Client.open(directory, "bob") as early:
+        # What was sent before the replica listened never arrived, and would be no replay.
+        await answering(early, 4)
     async with Client.open(directory, "bob") as bob:
         assert bob._mailbox is not None
         recorder = Recorder(bob._mailbox.socket, target)
         bob._mailbox.socket = recorder  # type: ignore[assignment]
-        await answering(bob, 4)
         for number in range(40):
             await bob.call("write", "x" * (100 * number))
         return list(recorder.datagrams)
@@ -101,18 +103,16 @@ def hostile(real: list[bytes], chance: random.Random) -> list[bytes]:
     return made
 
 
-def flood(datagrams: list[bytes], targets: list[SocketAddress]) -> float:
-    """Send at the rate, most to the first target, every tenth to the second; return how long it took."""
+def flood(datagrams: list[bytes], targets: list[SocketAddress]) -> None:
+    """Send at the rate, most to the first target, every tenth to the second."""
     sources = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
     began = time.monotonic()
     for number, datagram in enumerate(datagrams):
         sources[number % len(sources)].sendto(datagram, targets[number % 10 == 0])
         if number % 25 == 24:
             time.sleep(max(0.0, began + (number + 1) / PER_SECOND - time.monotonic()))
-    took = time.monotonic() - began
     for source in sources:
         source.close()
-    return took
 
 
 async def look(client: Client) -> dict[str, Any]:
@@ -149,16 +149,15 @@ def test_ten_thousand_hostile_datagrams_are_all_accounted_for(tmp_path: Path):
                 calls += 1
                 # Each total is the number of calls so far: none was lost, and none ran twice.
                 assert await alice.call("add", 1, timeout=30.0) == calls
-            took = await attack
-            assert took >= HOSTILE / PER_SECOND * 0.9
+            await attack
 
-            for _ in range(200):
+            after, looked_at, lost, looks = before, 0, 0, 0
+            while looked_at + lost < HOSTILE and looks < 200:
                 # What was sent last may still wait in a socket's buffer.
+                looks += 1
                 after = await look(alice)
                 looked_at = grown(before, after, *LOOKED_AT)
                 lost = (after["kernel_drops"] or 0) + grown(before, after, Drop.INBOX_FULL)
-                if looked_at + lost >= HOSTILE:
-                    break
             # Among what was lost unseen there may be datagrams of ours: then fewer of the hostile ones were lost.
             assert looked_at <= HOSTILE <= looked_at + lost
             for reason in LOOKED_AT:

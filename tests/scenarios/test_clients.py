@@ -145,9 +145,12 @@ def test_one_timestamp_for_two_operations_runs_once() -> None:
 def test_an_evicted_session_learns_that_it_is_unknown_and_opens_anew() -> None:
     """A full client table lets go the session executed longest ago; its next request is refused, never run."""
     group = Cluster(Counter, seed=17, limits=Limits(sessions_per_client=2))
-    first, second, third = group.clients("alice", "alice", "alice")
-    for session in (first, second, third):
-        group.gather(session.call("add", 1))
+    sessions = []
+    for total in (1, 2, 3):  # one after the other, so that the first to run is also the first to have opened
+        sessions.append(group.client("alice"))
+        group.run(10)
+        assert group.gather(sessions[-1].call("add", 1)) == [total]
+    first, second, _ = sessions
     group.run_until_level()
 
     lost = first.call("add", 1_000)
@@ -181,3 +184,25 @@ def test_an_abandoned_call_blocks_nothing() -> None:
     silence.stop()
 
     assert group.gather(alice.call("add", 2)) == [7]
+
+
+def test_a_request_that_can_no_longer_run_is_not_waited_for() -> None:
+    """Backups hold a request while the client's table fills past its session: they let it go when it does.
+
+    Kept, it would never execute, and backups would take the primary for one that censors it.
+    """
+    group = Cluster(Counter, seed=41, limits=Limits(sessions_per_client=1))
+    first = group.client("alice")
+    group.run(50)
+    group.network.cut_one_way("alice", 0)
+    group.network.on(Kind.REQUEST, src=(1, 2, 3), dst=0).drop()
+    lost = first.call("add", 1_000)
+    group.run(200)
+    assert [group.replica(i).status().waiting for i in range(4)] == [0, 1, 1, 1]
+    for session in group.clients("alice", "alice"):
+        group.gather(session.call("add", 1))
+    group.run_until_level()
+
+    assert [group.replica(i).status().waiting for i in range(4)] == [0] * 4
+    group.settle(lost)
+    assert lost.refusal is RefusalReason.UNKNOWN_SESSION

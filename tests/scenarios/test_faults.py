@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pbft.core.effects import Reason
-from pbft.core.envelope import Kind
+from pbft.core.envelope import Kind, seal
+from pbft.core.messages import Batch, Prepare, PrePrepare, batch_digest, pack
 from pbft.testing import Cluster, NotFinished
-from pbft.testing.byzantine import Adversary, BadSignature, Equivocator, Silent, WrongReply
+from pbft.testing.byzantine import Adversary, BadSignature, Equivocator, Impostor, Silent, WrongReply
 from pbft.testing.byzantine.wrong_reply import LIE
+from pbft.testing.network import WALL_START_MS
 from pbft_apps.counter import Counter
 
 SIZES = pytest.mark.parametrize("n", [4, 7])
@@ -140,6 +142,62 @@ def test_equivocating_backups_are_counted_once(n: int) -> None:
 
     assert max(group.gather(alice.call("add", 5), bob.call("add", 2))) == 7
     assert group.histories_agree()
+
+
+@SIZES
+@pytest.mark.parametrize("wicked", ["backups", "primary"])
+def test_impostors_speak_for_nobody(n: int, wicked: str) -> None:
+    """Votes in others' names, a backup's proposals and a primary's prepares all come first, and none counts (R2)."""
+    byzantine: dict[int, type[Adversary]] = {0: Impostor} if wicked == "primary" else backups(n, Impostor)
+    group = Cluster(Counter, seed=20, n=n, byzantine=byzantine)
+    alice, bob = group.clients("alice", "bob")
+
+    assert max(group.gather(alice.call("add", 5), bob.call("add", 2))) == 7
+
+    group.run_until_level()
+    assert group.histories_agree()
+    for replica in range(n):
+        if replica not in byzantine:
+            refused = group.ignored(replica)
+            assert refused[Reason.BAD_SIGNATURE] > 0
+            assert refused[Reason.NOT_BACKUP if wicked == "primary" else Reason.NOT_PRIMARY] > 0
+
+
+def test_two_votes_of_one_backup_count_once_and_are_kept_as_evidence() -> None:
+    """Replica 3 prepares two batches for sequence 1: one counts at most, and both together prove what it is (R2)."""
+    group = Cluster(Counter, seed=20, byzantine={3: Silent})
+    signer = group.identity("replica 3").signer
+    for digest in (bytes(32), b"x" * 32):
+        body = pack(Prepare(0, 1, digest))
+        group.inject(seal(group.group, signer, Kind.PREPARE, 3, body), to=1)
+    alice = group.client("alice")
+
+    assert group.gather(alice.call("add", 5)) == [5]
+
+    assert [each.culprit for each in group.evidence(1)] == [3]
+    assert group.ignored(1)[Reason.CONFLICTING] == 1
+    assert group.evidence(2) == []
+
+
+def test_two_proposals_for_one_sequence_are_evidence_against_the_primary() -> None:
+    """A backup votes for the first of two batches at (view 0, sequence 1) only, and keeps both as proof (P1).
+
+    The proposal that it alone was told of reaches the others through repair, and commits (P5).
+    """
+    group = Cluster(Counter, seed=20, byzantine={0: Silent}, delay_ms=(5, 5))
+    signer = group.identity("replica 0").signer
+    batches = [pack(Batch(WALL_START_MS + milliseconds, ())) for milliseconds in (1, 2)]
+    for batch in batches:
+        body = pack(PrePrepare(0, 1, batch_digest(batch)))
+        group.inject(seal(group.group, signer, Kind.PRE_PREPARE, 0, body, batch), to=1)
+    group.run(5_000)
+
+    votes = [(persist.vote.kind, persist.vote.body) for persist in group.durable(1)]
+    first = pack(Prepare(0, 1, batch_digest(batches[0])))
+    assert votes == [(Kind.PREPARE, first), (Kind.COMMIT, first)]
+    assert [group.history(i)[0].digest for i in (1, 2, 3)] == [batch_digest(batches[0])] * 3
+    assert group.ignored(1)[Reason.CONFLICTING] == 1
+    assert [each.culprit for each in group.evidence(1)] == [0]
 
 
 @pytest.mark.parametrize("ahead_ms", [DAY_MS, -DAY_MS])

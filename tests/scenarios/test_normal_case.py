@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from pbft.core.envelope import Kind
 from pbft.core.settings import ReplicaSettings
-from pbft.machine import Outcome, Rejected
+from pbft.machine import Context, Outcome, Rejected, StateMachine, operation
 from pbft.testing import CallFailed, Cluster
 from pbft.testing.journal import Journal
 from pbft_apps.counter import Counter
 from pbft_apps.ledger import Ledger
+
+
+class Clock(StateMachine):
+    """Tells what time operations are told it is."""
+
+    @operation
+    def now(self, context: Context) -> int:
+        """Return agreed time."""
+        return context.time_ms
+
 
 SIZES = pytest.mark.parametrize("n", [4, 7])
 
@@ -20,10 +31,12 @@ def test_one_operation_is_answered(n: int) -> None:
     group = Cluster(Counter, seed=1, n=n)
     alice = group.client("alice")
 
+    to_backups = group.network.on(Kind.REQUEST, dst=range(1, n)).duplicate(1)
     call = alice.call("add", 5)
     assert group.gather(call) == [5]
     group.run(1_000)
 
+    assert to_backups.met == 0, "while nothing is late, requests go to the primary alone"
     assert call.completed is not None
     assert (call.completed.view, call.completed.sequence, call.completed.timestamp) == (0, 1, 1)
     assert len(call.completed.matching) == call.completed.needed == (n - 1) // 3 + 1
@@ -86,6 +99,38 @@ def test_batches_grow_while_the_window_is_full() -> None:
     assert sum(sizes) == 12
     assert len(sizes) < 12
     assert max(sizes) > 1
+
+
+@SIZES
+def test_a_group_that_has_finished_falls_silent(n: int) -> None:
+    """Once all is executed everywhere and answered, nothing waits and nobody says a word more."""
+    group = Cluster(Counter, seed=5, n=n, loss=0.1)
+    alice, bob = group.clients("alice", "bob")
+    group.gather(*[client.call("add", amount) for amount in range(5) for client in (alice, bob)])
+    group.network.calm()
+    group.gather(alice.call("add", 1), bob.call("add", 1))
+    group.run_until_level()
+    group.run(5_000)
+
+    before = group.deliveries
+    group.run(60_000)
+
+    assert group.deliveries == before
+    statuses = [group.replica(i).status() for i in range(n)]
+    assert [(status.waiting, status.in_flight, status.behind) for status in statuses] == [(0, 0, 0)] * n
+
+
+def test_agreed_time_never_goes_back() -> None:
+    """The primary's wall clock is set back by five seconds: operations see time stand still (design 4.5, C7)."""
+    group = Cluster(Clock, seed=5, clock_skew_ms=0)
+    alice = group.client("alice")
+    before = group.gather(alice.call("now"))[0]
+
+    group.set_wall_clock(0, -5_000)
+
+    assert group.gather(alice.call("now")) == [before]
+    group.set_wall_clock(0, 0)
+    assert group.gather(alice.call("now"))[0] > before
 
 
 def test_a_lone_request_waits_for_no_company() -> None:

@@ -16,9 +16,7 @@ class Tally:
     def told(self) -> str:
         """Return the tally as a sentence."""
         rate = self.deliveries / self.seconds
-        return (
-            f"{self.seconds:.1f} s: {self.seeds} seeds agreed, {self.deliveries} deliveries, {rate:,.0f} a second"
-        )
+        return f"{self.seconds:.1f} s: {self.seeds} seeds agreed, {self.deliveries} deliveries, {rate:,.0f} a second"
 
 
 TALLY = Tally()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from pbft.core.effects import Broadcast, CommittedLocal, Effect, Executed, Persist, Prepared, Send
+from pbft.core.effects import Broadcast, CommittedLocal, Effect, Evidence, Executed, Persist, Prepared, Send
 from pbft.core.envelope import Envelope, Kind, seal
 from pbft.core.messages import Prepare, Reply, Status, batch_digest, pack
 from pbft.core.session import Completed
@@ -59,7 +59,7 @@ def test_what_adversaries_do_is_not_judged() -> None:
 def test_only_oracles_that_exist_can_be_left_out() -> None:
     """A misspelt id would leave nothing out and let a test prove the wrong thing."""
     planter = Planter()
-    with pytest.raises(ValueError, match="there are persist-before-send, O5, O6, O1, O2, O3, O4"):
+    with pytest.raises(ValueError, match="there are persist-before-send, O5, O16, O6, O1, O2, O3, O4"):
         oversee(Facts(planter.group, planter.keys.verifier, planter.correct), ["O7"])
 
 
@@ -333,6 +333,40 @@ def test_a_vote_made_durable_once_may_be_sent_again() -> None:
     vote = planter.prepare(bytes(32), 1)
     overseer.judge(1, [Persist(vote, ()), Broadcast(vote)])
     overseer.judge(1, [Send(3, vote)])
+
+
+# O16, evidence.
+
+
+@pytest.mark.parametrize(
+    ("culprit", "first", "second", "words"),
+    [
+        (3, (3, bytes(32), 1), (3, b"x" * 32, 2), "which may both be said"),
+        (3, (3, bytes(32), 1), (3, bytes(32), 1), "which may both be said"),
+        (3, (2, bytes(32), 1), (3, b"x" * 32, 1), "a PREPARE it never signed"),
+        (2, (2, bytes(32), 1), (2, b"x" * 32, 1), "which is correct"),
+    ],
+)
+def test_o16_blame_for_the_innocent(
+    culprit: int, first: tuple[int, bytes, int], second: tuple[int, bytes, int], words: str
+) -> None:
+    planter = Planter(byzantine=[3])
+    votes = [planter.prepare(digest, by, sequence) for by, digest, sequence in (first, second)]
+    evidence = Evidence(culprit, votes[0], votes[1])
+    fires("O16", lambda: planter.overseer().judge(1, [evidence]), words)
+
+
+def test_o16_a_forged_signature_blames_nobody() -> None:
+    planter = Planter(byzantine=[3])
+    forged = Envelope(Kind.PREPARE, 3, planter.prepare(b"x" * 32, 2).body, bytes(64))
+    evidence = Evidence(3, planter.prepare(bytes(32), 3), forged)
+    fires("O16", lambda: planter.overseer().judge(1, [evidence]), "never signed")
+
+
+def test_o16_is_content_with_true_evidence() -> None:
+    planter = Planter(byzantine=[3])
+    votes = [planter.prepare(digest, 3) for digest in (bytes(32), b"x" * 32)]
+    planter.overseer().judge(1, [Evidence(3, votes[0], votes[1])])
 
 
 # O6, certificates.

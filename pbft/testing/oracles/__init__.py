@@ -8,11 +8,12 @@ from typing import Final
 from pbft.testing.oracles.base import Facts, Oracle, OracleFailure, Overseer
 from pbft.testing.oracles.certificates import Certificates
 from pbft.testing.oracles.history import Agreement, ExactlyOnce, Order, Validity
-from pbft.testing.oracles.votes import NoEquivocation, PersistBeforeSend
+from pbft.testing.oracles.votes import HonestEvidence, NoEquivocation, PersistBeforeSend
 
 ORACLES: Final[tuple[type[Oracle], ...]] = (
     PersistBeforeSend,
     NoEquivocation,
+    HonestEvidence,
     Certificates,
     Agreement,
     Validity,

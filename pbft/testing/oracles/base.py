@@ -25,7 +25,7 @@ class OracleFailure(AssertionError):
     def __init__(self, oracle: str, sentence: str) -> None:
         super().__init__()
         self.oracle = oracle
-        """The invariant's id: "O1" to "O6", or the name of a driver's rule."""
+        """The invariant's id, "O1" and so on, or the name of a driver's rule."""
         self.sentence = sentence
         self.story = ""
         """The run's seed, its last trace lines and how to replay it; told by the cluster."""

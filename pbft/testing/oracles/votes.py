@@ -1,4 +1,4 @@
-"""What replicas sign: no equivocation (O5), and no vote that leaves before it is durable.
+"""What replicas sign: no equivocation (O5), no blame for the innocent (O16), no vote sent before it is durable.
 
 Owns: how an envelope's vote is named, and the oracles that watch every envelope a correct replica hands out.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pbft.core.effects import Answer, Broadcast, Effect, Persist, Send
-from pbft.core.envelope import Envelope, Kind
+from pbft.core.effects import Answer, Broadcast, Effect, Evidence, Persist, Send
+from pbft.core.envelope import Envelope, Kind, genuine
 from pbft.core.group import ReplicaId
 from pbft.core.messages import Commit, Prepare, PrePrepare, Reply, unpack
 from pbft.encoding import EncodingError
@@ -80,6 +80,30 @@ class NoEquivocation(Oracle):
         said = self._said.setdefault((replica, *vote.place), vote.digest)
         if said != vote.digest:
             self.fail(f"replica {replica} signed {vote}, after {short(said)} in the same place")
+
+
+class HonestEvidence(Oracle):
+    """O16: evidence holds two genuine, different votes in one place, and never names a correct replica."""
+
+    id = "O16"
+    watches = (Evidence,)
+
+    def observe(self, replica: ReplicaId, effect: Effect) -> None:
+        """Judge the evidence as somebody would who was not there, and then as somebody who knows."""
+        assert isinstance(effect, Evidence)
+        blames = f"replica {replica} blames replica {effect.culprit}"
+        one, other = read_vote(effect.first), read_vote(effect.second)
+        if one is None or other is None or one.place != other.place or one == other:
+            self.fail(
+                f"replica {replica} blames replica {effect.culprit} for {one} and {other}, which may both be said"
+            )
+        for envelope in (effect.first, effect.second):
+            if envelope.sender != effect.culprit or not genuine(self.facts.group, self.facts.verifier, envelope):
+                self.fail(
+                    f"replica {replica} blames replica {effect.culprit} for a {envelope.kind.name} it never signed"
+                )
+        if effect.culprit in self.facts.correct:
+            self.fail(f"{blames}, which is correct")
 
 
 class PersistBeforeSend(Oracle):

@@ -1,0 +1,382 @@
+"""Lost messages, mended: who says what it lacks gets just that, at a bounded price (design 4.9; thesis 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from pbft.core.effects import Broadcast, Executed, Reason, Send
+from pbft.core.envelope import Envelope, Kind
+from pbft.core.group import Limits
+from pbft.core.messages import PrePrepare, Status, unpack
+from pbft.core.replica import Replica
+from pbft.core.settings import ReplicaSettings
+from tests.core.builders import WALL_MS, Microscope, Recorder, Scene, Turn, at
+
+NOTHING, BATCH, PREPARED = b"\0", b"\1", b"\3"
+
+
+def proposals(scene: Scene, count: int, payload: bytes = b"op") -> list[Envelope]:
+    return [scene.pre_prepare(number, scene.request("alice", number, (payload,))) for number in range(1, count + 1)]
+
+
+def watch(scene: Scene, me: int, agreed: Sequence[Envelope], settings: ReplicaSettings | None = None) -> Microscope:
+    """Return a replica that has executed these proposals; the primary took them back from others."""
+    watched = scene.watch(me, settings)
+    for proposal in agreed:
+        watched.agree(proposal)
+    assert watched.executed == len(agreed)
+    watched.ms = 1_000
+    return watched
+
+
+def sent(turn: Turn, to: int) -> list[tuple[Kind, int]]:
+    """Return what went to one replica: kinds and sequences, statuses left out."""
+    found: list[tuple[Kind, int]] = []
+    for each in turn.of(Send):
+        assert each.to == to
+        if each.envelope.kind is not Kind.STATUS:
+            found.append((each.envelope.kind, unpack(PrePrepare, each.envelope.body).sequence))
+    return found
+
+
+def ask(watched: Microscope, by: int, executed: int, held: bytes = b"", attempt: int = 0) -> list[tuple[Kind, int]]:
+    """Deliver a status and return what it was answered with; the pause before spares it the rate limit."""
+    watched.ms += 1_000
+    return sent(watched.give(watched.scene.status(by, executed, attempt, held)), by)
+
+
+# What is sent.
+
+
+def test_a_status_is_answered_with_what_its_sender_lacks():
+    """Our own votes for each sequence it has not executed, and nothing for those it has."""
+    scene = Scene()
+    watched = watch(scene, 1, proposals(scene, 3))
+    votes = [(Kind.PREPARE, 2), (Kind.COMMIT, 2), (Kind.PREPARE, 3), (Kind.COMMIT, 3)]
+    assert ask(watched, 2, executed=1) == votes
+    assert ask(watched, 2, executed=3) == []
+
+
+def test_what_is_held_is_not_sent_again():
+    """With the batch held no batch comes; once prepared, commits alone."""
+    scene = Scene()
+    watched = watch(scene, 0, proposals(scene, 3))
+    assert ask(watched, 2, 0, NOTHING + BATCH + PREPARED) == [
+        (Kind.PRE_PREPARE, 1),
+        (Kind.COMMIT, 1),
+        (Kind.COMMIT, 2),
+        (Kind.COMMIT, 3),
+    ]
+    watched = watch(scene, 1, proposals(scene, 3))
+    assert ask(watched, 2, 0, NOTHING + BATCH + PREPARED) == [
+        (Kind.PREPARE, 1),
+        (Kind.COMMIT, 1),
+        (Kind.PREPARE, 2),
+        (Kind.COMMIT, 2),
+        (Kind.COMMIT, 3),
+    ]
+
+
+def test_only_own_words_are_sent_but_for_the_batch():
+    """Votes of others are theirs to send; the batch travels with the primary's signature, whoever brings it."""
+    scene = Scene()
+    (proposal,) = proposals(scene, 1)
+    watched = watch(scene, 1, [proposal])
+    watched.ms += 1_000
+    turn = watched.give(scene.status(2, 0, attempt=1))
+    assert [each.envelope.sender for each in turn.of(Send)] == [0, 1, 1, 1]
+    assert turn.said(Kind.PRE_PREPARE) == [proposal]
+
+
+def test_what_is_under_way_is_sent_as_far_as_it_went():
+    """A sequence that is not prepared here has our prepare only; one that is only voted on by others has nothing."""
+    scene = Scene()
+    first, second, third = proposals(scene, 3)
+    watched = scene.watch(1)
+    watched.give(first)
+    watched.prepare(first)
+    watched.give(second)
+    watched.give(scene.prepare(3, third))
+    assert ask(watched, 2, 0) == [(Kind.PREPARE, 1), (Kind.COMMIT, 1), (Kind.PREPARE, 2)]
+
+
+@pytest.mark.parametrize("peer", [0, 2])
+@pytest.mark.parametrize("n", [4, 7])
+def test_one_replica_at_a_time_sends_the_batch(n, peer):
+    """The primary's turn comes first, then each other one's: one sends it at each attempt, each once in n-1."""
+    scene = Scene(n)
+    agreed = proposals(scene, 2)
+    group = [watch(scene, me, agreed) for me in range(n) if me != peer]
+    for sequence in (1, 2):
+        servers = []
+        for attempt in range(n - 1):
+            answers = [(each.me, ask(each, peer, sequence - 1, NOTHING + PREPARED, attempt)) for each in group]
+            serving = [me for me, found in answers if (Kind.PRE_PREPARE, sequence) in found]
+            assert len(serving) == 1
+            servers += serving
+        assert sorted(servers) == [me for me in range(n) if me != peer]
+        if peer != 0:
+            assert servers[0] == 0
+
+
+def test_a_peer_that_is_behind_is_told_where_we_are():
+    """It learns how far it has to go; our account says what we hold beyond, so that nothing comes back in vain."""
+    scene = Scene()
+    agreed = proposals(scene, 3)
+    watched = watch(scene, 1, agreed[:2])
+    watched.give(agreed[2])
+    watched.ms += 1_000
+    (status,) = watched.give(scene.status(2, 0)).said(Kind.STATUS)
+    assert unpack(Status, status.body) == Status(0, 2, 0, BATCH)
+    watched.ms += 1_000
+    assert watched.give(scene.status(3, 2)).said(Kind.STATUS) == []
+
+
+# When a status leaves.
+
+
+def start(scene: Scene, me: int) -> Replica:
+    """Return a replica that has heard nothing yet."""
+    return Replica(me, scene.group, Recorder(), scene.signers[me], scene.verifier)
+
+
+def test_a_new_replica_asks_the_others_where_they_are():
+    """Whoever starts does not know what it missed: it asks at once, and a few times more, since datagrams are lost."""
+    fresh = start(Scene(), 2)
+    times: list[int] = []
+    told: list[Envelope] = []
+    while fresh.deadline_ms is not None and len(times) < 20:
+        times.append(fresh.deadline_ms)
+        told += Turn(fresh.tick(at(fresh.deadline_ms))).said(Kind.STATUS)
+    assert times == [0, 100, 300, 700, 1_500]
+    assert [unpack(Status, each.body) for each in told] == [Status(0, 0, number, b"") for number in range(5)]
+    assert fresh.deadline_ms is None
+
+
+@pytest.mark.parametrize(("n", "weak"), [(4, 2), (7, 3)])
+def test_a_new_replica_asks_no_more_once_it_knows(n, weak):
+    """f+1 peers that are not ahead are enough to know that nothing was missed."""
+    scene = Scene(n)
+    fresh = start(scene, 2)
+    fresh.tick(at(0))
+    for peer in range(3, 2 + weak):
+        fresh.receive(scene.status(peer, 0), peer, at(1))
+        assert fresh.deadline_ms == 100
+    fresh.receive(scene.status(0, 0), 0, at(1))
+    assert fresh.deadline_ms is None
+
+
+def statuses(watched: Microscope, until_ms: int) -> list[tuple[int, Status]]:
+    """Tick at every deadline and return the statuses that went to all, with their times."""
+    found = []
+    while watched.replica.deadline_ms is not None and watched.replica.deadline_ms <= until_ms:
+        watched.ms = watched.replica.deadline_ms
+        found += [(watched.ms, unpack(Status, each.envelope.body)) for each in watched.tick().of(Broadcast)]
+    return found
+
+
+def test_what_has_just_begun_has_a_quiet_interval():
+    """In a group that answers, no status is ever sent for a request that takes its normal course."""
+    scene = Scene()
+    (proposal,) = proposals(scene, 1)
+    watched = scene.watch(1)
+    watched.ms = 5_000
+    watched.give(proposal)
+    assert watched.replica.deadline_ms == 5_100
+    watched.ms = 5_050
+    watched.prepare(proposal)
+    watched.commit(proposal)
+    assert watched.replica.deadline_ms is None
+
+
+def test_statuses_come_more_rarely_while_nothing_moves():
+    """The interval doubles up to its bound, and `attempt` grows, so that another replica's turn comes."""
+    scene = Scene()
+    watched = scene.watch(1, ReplicaSettings(status_interval_ms=100, status_interval_max_ms=800))
+    first, second, third = proposals(scene, 3)
+    watched.ms = 1_000
+    watched.give(first)
+    watched.prepare(first)
+    watched.give(scene.prepare(3, second))
+    watched.give(third)
+    found = statuses(watched, 5_000)
+    times = [time for time, _ in found]
+    assert times[0] == 1_100
+    gaps = [after - before for before, after in pairwise(times)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == gaps[-2] == 800
+    assert [status.attempt for _, status in found] == [found[0][1].attempt + number for number in range(len(found))]
+    assert {status.held for _, status in found} == {PREPARED + NOTHING + BATCH}
+
+
+def test_progress_makes_them_frequent_again():
+    """After an execution the next one is due after a quiet interval, with attempts counted anew."""
+    scene = Scene()
+    first, second = proposals(scene, 2)
+    watched = scene.watch(1)
+    watched.ms = 1_000
+    watched.give(first)
+    watched.give(second)
+    statuses(watched, 20_000)
+    before = watched.ms
+    watched.prepare(first)
+    watched.commit(first)
+    assert watched.executed == 1
+    ((time, status), *_) = statuses(watched, before + 100)
+    assert time == before + 100
+    assert (status.executed, status.attempt) == (1, 0)
+
+
+def test_a_waiting_request_keeps_a_replica_asking():
+    """Its proposal may have been lost with every vote for it."""
+    watched = Scene().watch(1)
+    watched.ms = 1_000
+    watched.give(watched.scene.request())
+    assert statuses(watched, 1_200)
+
+
+# Claims.
+
+
+@pytest.mark.parametrize(("n", "weak"), [(4, 2), (7, 3)])
+def test_being_behind_takes_the_word_of_one_more_than_f(n, weak):
+    """f liars cannot keep a replica busy with claims; f+1 claims hold a correct one (design 4.9)."""
+    scene = Scene(n)
+    watched = scene.watch(1)
+    for number, peer in enumerate(range(2, 1 + weak)):
+        watched.give(scene.status(peer, 2**63 - 1 - number))
+    assert watched.replica.status().behind == 0
+    assert watched.replica.deadline_ms is None
+    watched.give(scene.status(0, 40))
+    assert watched.replica.status().behind == 40
+    assert watched.replica.deadline_ms is not None
+
+
+def test_claims_are_one_a_peer():
+    """However often one peer speaks, it is one word: its last."""
+    scene = Scene(7)
+    watched = scene.watch(1)
+    for claim in (10, 20, 30):
+        watched.give(scene.status(2, claim))
+    watched.give(scene.status(3, 25))
+    assert watched.replica.status().behind == 0
+    watched.give(scene.status(4, 5))
+    assert watched.replica.status().behind == 5
+    watched.give(scene.status(2, 4))
+    assert watched.replica.status().behind == 4
+
+
+# Bounds.
+
+
+def test_a_peer_that_asks_too_often_is_not_answered_more_often():
+    """One answer a gap and peer, whatever it asks; its claims are noted all the same, and others are not affected."""
+    scene = Scene()
+    watched = watch(scene, 1, proposals(scene, 1), ReplicaSettings(repair_gap_ms=10))
+    answered = []
+    for ms in range(2_000, 2_030):
+        watched.ms = ms
+        if sent(watched.give(scene.status(2, 0)), 2):
+            answered.append(ms)
+    assert answered == [2_000, 2_010, 2_020]
+    assert sent(watched.give(scene.status(3, 0)), 3)
+
+
+def test_an_answer_covers_so_many_sequences_at_most():
+    """A peer far behind is helped on step by step."""
+    scene = Scene()
+    watched = watch(scene, 1, proposals(scene, 9), ReplicaSettings(repair_slots=4))
+    assert [sequence for _, sequence in ask(watched, 2, 2)] == [3, 3, 4, 4, 5, 5, 6, 6]
+    assert ask(watched, 2, 500) == []
+    assert ask(watched, 2, 2**63 - 1) == []
+
+
+def test_an_answer_carries_so_many_bytes_of_batches_at_most():
+    """Once the bound is passed no further sequence is answered; the next status goes on from there."""
+    scene = Scene()
+    watched = watch(scene, 0, proposals(scene, 6, bytes(1_000)), ReplicaSettings(repair_bytes=2_500))
+    batches = [sequence for kind, sequence in ask(watched, 2, 0) if kind is Kind.PRE_PREPARE]
+    assert batches == [1, 2, 3]
+
+
+def test_a_status_says_no_more_than_what_one_answer_covers():
+    """However far ahead votes are held, the account has one byte for each sequence of one answer."""
+    scene = Scene()
+    watched = scene.watch(1, ReplicaSettings(repair_slots=4))
+    for number in range(1, 40):
+        watched.give(scene.pre_prepare(number))
+    watched.ms = 1_000
+    (status,) = watched.tick().said(Kind.STATUS)
+    assert unpack(Status, status.body).held == BATCH * 4
+
+
+def test_nothing_below_the_low_watermark_can_be_had():
+    """What has been forgotten is not repaired this way; the peer is told where we are, and can say so itself."""
+    scene = Scene(limits=Limits(checkpoint_interval=2, log_size=8))
+    watched = watch(scene, 1, proposals(scene, 9))
+    assert watched.replica.status().low_watermark == 5
+    assert [sequence for _, sequence in ask(watched, 2, 4, PREPARED * 5)] == [6, 7, 8, 9]
+    assert {sequence for _, sequence in ask(watched, 2, 0)} == {6, 7, 8, 9}
+
+
+# All together.
+
+
+def exchange(group: list[Microscope], envelopes: list[tuple[int, int, Envelope]]) -> list[Executed]:
+    """Deliver envelopes, and what comes of them, among replicas until all is quiet."""
+    executed: list[Executed] = []
+    for _ in range(10_000):
+        if not envelopes:
+            return executed
+        to, sender, envelope = envelopes.pop(0)
+        turn = group[to].give(envelope, sender)
+        executed += turn.of(Executed)
+        envelopes += outgoing(group, to, turn)
+    raise AssertionError("the replicas never fall silent")
+
+
+def outgoing(group: list[Microscope], me: int, turn: Turn) -> list[tuple[int, int, Envelope]]:
+    found = [(each.to, me, each.envelope) for each in turn.of(Send)]
+    for broadcast in turn.of(Broadcast):
+        found += [(to, me, broadcast.envelope) for to in range(len(group)) if to != me]
+    return found
+
+
+@pytest.mark.parametrize("n", [4, 7])
+@pytest.mark.parametrize("laggard", [0, 2])
+def test_a_replica_that_missed_everything_catches_up(n, laggard):
+    """The others went on without it; long after it asks, and gets batch after batch, a null request among them."""
+    scene = Scene(n)
+    agreed = [*proposals(scene, 39), scene.propose(40, b"\x82\x00\x80")]
+    group = [watch(scene, me, [] if me == laggard else agreed) for me in range(n)]
+    late = group[laggard]
+    late.wall_offset_ms = 86_400_000
+    for each in group:
+        each.ms = 1_000
+    effects = exchange(group, [(me, laggard, scene.status(laggard, 0)) for me in range(n) if me != laggard])
+    for _ in range(100):
+        for each in group:
+            each.ms += 50
+            effects += exchange(group, outgoing(group, each.me, each.tick()))
+    assert [each.sequence for each in effects] == list(range(1, 41))
+    assert len({each.replica.state_digest() for each in group}) == 1
+    assert len({each.replica.status().agreed_time_ms for each in group}) == 1
+    assert late.replica.status().agreed_time_ms == WALL_MS
+
+
+def test_two_statuses_do_not_chase_each_other():
+    """An answer to a status may itself be a status; the exchange ends there."""
+    scene = Scene()
+    group = [watch(scene, me, proposals(scene, 2) if me else []) for me in range(4)]
+    exchange(group, [(1, 0, scene.status(0, 0)), (0, 1, scene.status(1, 2))])
+
+
+def test_ignored_statuses_are_none_of_the_peers_words():
+    """A status that cannot be read claims nothing."""
+    watched = Scene().watch(1)
+    for peer in (2, 3):
+        assert watched.give(Envelope(Kind.STATUS, peer, b"\x84\x00\x18\x05\x00\x40")).reasons == [Reason.MALFORMED]
+    assert watched.replica.status().behind == 0
