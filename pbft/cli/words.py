@@ -24,6 +24,9 @@ class WordsCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Sort options from words, then parse as usual."""
+        if ctx.resilient_parsing:
+            # A half-typed line, to be completed: nothing in it is wrong yet.
+            return super().parse_args(ctx, args)
         options, words = self._sort(list(args))
         return super().parse_args(ctx, [*options, "--", *words])
 
@@ -41,7 +44,9 @@ class WordsCommand(TyperCommand):
             name, equals, _ = arg.partition("=")
             if name in takes_value:
                 options.append(arg)
-                if takes_value[name] and not equals and args:
+                if takes_value[name] and not equals:
+                    if not args:
+                        raise Failure(f"{name} needs a value after it")
                     options.append(args.pop(0))
             elif arg.startswith("-") and arg != "-" and not _NUMBER.fullmatch(arg):
                 known = suggest(name, takes_value)

@@ -7,7 +7,7 @@ Prints nothing and stops nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pbft.client import Client
@@ -17,6 +17,8 @@ from pbft.lab.marks import holder
 NOT_RUNNING: Final = "not running"
 NO_ANSWER: Final = "no answer"
 HEALTHY: Final = "ok"
+
+_SHOWN_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Seen:
     def word(self, field: str, kind: type) -> Any:
         """Return what the report says under a name, None where that is missing or not of its kind."""
         value = (self.report or {}).get(field)
-        return value if type(value) is kind else None
+        if type(value) is not kind:
+            return None
+        return value[:_SHOWN_CHARACTERS] if isinstance(value, str) else value
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry of `pbft status --json`: always the same first fields, then all else it reported."""
@@ -81,10 +85,9 @@ class Survey:
         """
         states: dict[int, dict[str, list[int]]] = {}
         for each in self.seen:
-            if each.report is not None:
-                states.setdefault(each.report["executed"], {}).setdefault(each.report["state_digest"], []).append(
-                    each.replica
-                )
+            sequence, state = each.word("executed", int), each.word("state_digest", str)
+            if sequence is not None and state is not None:
+                states.setdefault(sequence, {}).setdefault(state, []).append(each.replica)
         found = []
         for sequence, holders in sorted(states.items()):
             camps = sorted(holders.values(), key=lambda camp: (-len(camp), camp))
@@ -108,15 +111,9 @@ def judge(files: GroupFile, reports: Mapping[int, Mapping[str, Any] | None]) -> 
         pid = holder(files.data(replica))
         report = reports.get(replica)
         if report is not None:
-            told = report.get("pid"), report.get("health")
-            seen.append(
-                Seen(
-                    replica,
-                    told[0] if type(told[0]) is int else pid,
-                    report,
-                    told[1] if type(told[1]) is str else "answers, but says nothing of its health",
-                )
-            )
+            told = Seen(replica, pid, report, "")
+            health = told.word("health", str) or "answers, but says nothing of its health"
+            seen.append(replace(told, pid=told.word("pid", int) or pid, health=health))
         else:
             # Of a replica on another machine silence says no more than that.
             stopped = files.lab and pid is None
