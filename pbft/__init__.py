@@ -1,7 +1,7 @@
 """Run a plain Python class as a group of replicas that agree, even while some of them lie.
 
-Owns: the names that users import. Those of the client are loaded when they are first used, so that an application, which
-needs none of them, starts without sockets and keys.
+Owns: the names that users import. Those of the client are loaded when they are first used, so that an application,
+which needs none of them, starts without sockets and keys.
 """
 
 from __future__ import annotations
