@@ -1,5 +1,9 @@
 """Settings that all tests share."""
 
+import signal
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 # The same examples on every run and every machine, and no example judged by the clock. To look for new ones:
@@ -7,3 +11,14 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2_000, deadline=None)
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_as_python_starts_with() -> Iterator[None]:
+    """Give every test Python's own answer to Ctrl-C, and take back what it changed.
+
+    A suite that a script starts in the background inherits an ignored SIGINT, and so would the processes it starts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)

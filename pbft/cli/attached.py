@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from pbft.cli.failures import ExitCode, Failure
+from pbft.cli.failures import Failure
 from pbft.cli.output import say
 from pbft.group_file import GroupFile
 from pbft.lab.interrupts import Interrupts
@@ -39,8 +39,9 @@ def run_attached(
         except StartError as error:
             raise Failure(str(error)) from None
         except Interrupted:
+            # To stop before it began is how an attached group ends too, but no detached one came of it.
             if detach:
-                raise Failure("interrupted; nothing was left running", ExitCode.INTERRUPTED) from None
+                raise KeyboardInterrupt from None
 
 
 def _stay(group: LocalGroup, interrupts: Interrupts) -> None:

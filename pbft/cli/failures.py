@@ -11,11 +11,13 @@ import os
 import sys
 import traceback
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from pbft.cli.output import clean
+
+_STANDARD_OUTPUT: Final = 1
 
 
 class ExitCode(IntEnum):
@@ -50,7 +52,8 @@ def report(error: BaseException, as_json: bool) -> int:
     One sentence on standard error; with `as_json`, one object on standard output instead.
     """
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else ExitCode.INTERNAL_ERROR
+        # None of ours: rich and typer leave so, with 1, when nobody reads what they print, and completion with 0.
+        return _end_without_reader() if error.code else ExitCode.FINE
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return ExitCode.INTERRUPTED
     if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
@@ -108,5 +111,5 @@ def _judge(error: BaseException) -> Failure:
 
 def _end_without_reader() -> int:
     """Whoever read our output has left: say no more, not even when the interpreter flushes at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT)
     return ExitCode.BROKEN_PIPE
