@@ -1,6 +1,6 @@
 """Lost messages, mended: a replica says what it lacks, and whoever has it sends just that (design 4.9; thesis 5.2).
 
-Owns: the status timer with its growing interval, what peers claim to have executed, and how often each is answered. It
+Owns: the status timer with its growing interval, what peers claim to have executed, and how much each is answered. It
 sends what the log holds, and changes nothing there.
 """
 
@@ -29,7 +29,8 @@ class Repair:
         self._settings = settings
         self._interval_ms = settings.status_interval_ms
         self._claims: dict[ReplicaId, int] = {}
-        self._answered_ms: dict[ReplicaId, int] = {}
+        self._answer_ms: dict[ReplicaId, int] = {}
+        """When each peer's next status is answered again."""
         self._attempt = 0
         self._greetings = 0
         self.due_ms = 0
@@ -83,13 +84,12 @@ class Repair:
     def on_status(self, status: Status, sender: ReplicaId, view: int, executed: int) -> None:
         """Send a peer what it lacks and this replica has: its own votes, and the batch where it is its turn.
 
-        A peer that asks too often is not answered more often.
+        A peer that asks too often is not answered more often, and after many bytes it waits the longer.
         """
         self._claims[sender] = status.executed
         now_ms = self._out.now.monotonic_ms
-        if now_ms < self._answered_ms.get(sender, -self._settings.repair_gap_ms) + self._settings.repair_gap_ms:
+        if now_ms < self._answer_ms.get(sender, now_ms):
             return
-        self._answered_ms[sender] = now_ms
         room = self._settings.repair_bytes
         for offset in range(self._settings.repair_slots):
             slot = self._log.find(status.executed + 1 + offset)
@@ -99,6 +99,9 @@ class Repair:
             room -= self._send_missing(slot, slot.proposal, held, status.attempt, sender)
             if room < 0:
                 break
+        sent_bytes = self._settings.repair_bytes - room
+        wait_ms = max(self._settings.repair_gap_ms, sent_bytes // self._settings.repair_bytes_per_ms)
+        self._answer_ms[sender] = now_ms + wait_ms
         if executed > status.executed:
             self._out.send(sender, self._account(view, executed, 0))
 

@@ -44,7 +44,7 @@ class Replica:
         self._log = Log(group.limits.log_size)
         self._waiting = WaitingRequests(self.settings)
         self._execution = Execution(group, application)
-        self._service = Service(self._out, self._waiting, self._execution)
+        self._service = Service(self._out, self._waiting, self._execution, self.settings)
         self._agreement = Agreement(self._out, self._log, self._waiting.vouches_for)
         self._repair = Repair(self._out, self._log, self.settings)
 
@@ -75,6 +75,7 @@ class Replica:
         self._execute_committed()
         if self._status_due:
             self._repair.send_status(self._agreement.view, self._execution.executed)
+            self._service.relay_waiting(self.group.primary(self._agreement.view), self.settings.repair_slots)
         return self._out.effects()
 
     @property

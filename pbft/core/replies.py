@@ -62,20 +62,29 @@ def write_replies(
 class LastReplies:
     """The last reply of each session, ready to be sent again (OSDI'99 section 4.1)."""
 
-    def __init__(self) -> None:
+    def __init__(self, gap_ms: int) -> None:
+        """`gap_ms` is how far apart one reply is sent again at most."""
+        self._gap_ms = gap_ms
         self._replies: dict[tuple[ClientKey, bytes], Envelope] = {}
-
-    def get(self, client: ClientKey, session: bytes) -> Envelope | None:
-        """Return the last reply of a session."""
-        return self._replies.get((client, session))
+        self._again_ms: dict[tuple[ClientKey, bytes], int] = {}
 
     def keep(self, client: ClientKey, session: bytes, reply: Envelope) -> None:
         """Keep a session's reply in place of the one before."""
         self._replies[client, session] = reply
+        self._again_ms.pop((client, session), None)
+
+    def again(self, client: ClientKey, session: bytes, now_ms: int) -> Envelope | None:
+        """Return the last reply of a session if it is to be sent again now; None when it was a moment ago."""
+        reply = self._replies.get((client, session))
+        if reply is None or now_ms < self._again_ms.get((client, session), now_ms):
+            return None
+        self._again_ms[client, session] = now_ms + self._gap_ms
+        return reply
 
     def forget(self, client: ClientKey, session: bytes) -> None:
         """Forget a session that left the client table."""
         self._replies.pop((client, session), None)
+        self._again_ms.pop((client, session), None)
 
 
 def read_reply(envelope: Envelope) -> ReadReply:

@@ -7,6 +7,7 @@ a primary takes them. Knows nothing of views or sequences.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from pbft.core.batches import SignedRequest
 from pbft.core.group import ClientKey, Limits
@@ -82,6 +83,16 @@ class WaitingRequests:
             return False
         waiting.relayed_ms = now_ms
         return True
+
+    def relay_longest_silent(self, most: int, now_ms: int) -> list[SignedRequest]:
+        """Return what was relayed longest ago, or never. From now on it was."""
+        everything = (waiting for sessions in self._by_client.values() for waiting in sessions.values())
+        chosen = nsmallest(
+            most, everything, key=lambda waiting: -1 if waiting.relayed_ms is None else waiting.relayed_ms
+        )
+        for waiting in chosen:
+            waiting.relayed_ms = now_ms
+        return [waiting.signed for waiting in chosen]
 
     def take(self, limits: Limits) -> list[SignedRequest]:
         """Return what the next batch carries: a request of each client in turn, until a limit of the group is met.

@@ -15,6 +15,7 @@ from pbft.core.messages import Hello, Refusal, RefusalReason, Welcome, unpack
 from pbft.core.outbox import Outbox
 from pbft.core.replies import LastReplies, write_replies
 from pbft.core.requests import WaitingRequests
+from pbft.core.settings import ReplicaSettings
 
 _REFUSED_FATES = {
     Fate.UNKNOWN_SESSION: RefusalReason.UNKNOWN_SESSION,
@@ -25,11 +26,13 @@ _REFUSED_FATES = {
 class Service:
     """What clients ask and are told."""
 
-    def __init__(self, outbox: Outbox, waiting: WaitingRequests, execution: Execution) -> None:
+    def __init__(
+        self, outbox: Outbox, waiting: WaitingRequests, execution: Execution, settings: ReplicaSettings
+    ) -> None:
         self._out = outbox
         self._waiting = waiting
         self._execution = execution
-        self._replies = LastReplies()
+        self._replies = LastReplies(settings.reply_gap_ms)
 
     def on_hello(self, envelope: Envelope, sender: Sender, view: int) -> None:
         """Tell a client whose address is proven where this replica stands (design 4.11)."""
@@ -77,6 +80,12 @@ class Service:
         self._waiting.add(signed)
         self._relay(signed, sender, primary)
 
+    def relay_waiting(self, primary: ReplicaId, most: int) -> None:
+        """Pass on to the primary what has waited here, since a relay may be lost after its client has gone."""
+        if primary != self._out.me:
+            for signed in self._waiting.relay_longest_silent(most, self._out.now.monotonic_ms):
+                self._out.send(primary, signed.envelope)
+
     def on_executed(self, view: int, sequence: int, ran: list[Ran]) -> None:
         """Answer the clients of an executed batch, and let go of what waited for them."""
         for each in ran:
@@ -116,11 +125,12 @@ class Service:
     def _on_stale(self, signed: SignedRequest, sender: Sender) -> None:
         request = signed.request
         last = self._execution.clients.last(request.client, request.session)
-        reply = self._replies.get(request.client, request.session)
-        if last is None or last.request_digest != signed.digest or reply is None:
+        if last is None or last.request_digest != signed.digest:
             return self._out.ignore(Reason.STALE, signed.envelope, sender)
         self._out.ignore(Reason.DUPLICATE, signed.envelope, sender)
-        self._out.answer(request.client, request.session, reply)
+        reply = self._replies.again(request.client, request.session, self._out.now.monotonic_ms)
+        if reply is not None:
+            self._out.answer(request.client, request.session, reply)
 
     def _refuse(self, signed: SignedRequest, reason: Reason, told: RefusalReason, sender: Sender) -> None:
         self._out.ignore(reason, signed.envelope, sender)

@@ -29,6 +29,8 @@ class ReplicaSettings:
     waiting_bytes: int = 64 * 1024 * 1024
     relay_gap_ms: int = 100
     """A backup relays one waiting request to the primary this far apart at most, however often its client sends it."""
+    reply_gap_ms: int = 50
+    """A session's last reply is sent again this far apart at most: a request may be much smaller than its reply."""
     status_interval_ms: int = 100
     """Without progress for so long while something is unfinished, a replica says what it lacks; then it doubles."""
     status_interval_max_ms: int = 1_600
@@ -37,7 +39,9 @@ class ReplicaSettings:
     repair_slots: int = 16
     """Sequences answered at most for one status."""
     repair_bytes: int = 512 * 1024
-    """Bytes of batches answered at most for one status."""
+    """Bytes of batches answered for one status; the batch that passes this bound is the last."""
+    repair_bytes_per_ms: int = 16 * 1024
+    """How fast batches are sent to one peer that asks for them, on the average."""
 
 
 @dataclass(frozen=True)

@@ -302,6 +302,20 @@ def test_an_answer_carries_so_many_bytes_of_batches_at_most():
     assert batches == [1, 2, 3]
 
 
+def test_who_was_sent_much_waits_the_longer():
+    """A peer cannot draw batches at any rate, however often it asks for the same ones (W2: bounded cost)."""
+    scene = Scene()
+    settings = ReplicaSettings(repair_gap_ms=10, repair_bytes_per_ms=100)
+    watched = watch(scene, 0, proposals(scene, 1, bytes(10_000)), settings)
+    answered = []
+    for ms in range(2_000, 2_300):
+        watched.ms = ms
+        if sent(watched.give(scene.status(2, 0)), 2):
+            answered.append(ms)
+    gaps = {after - before for before, after in pairwise(answered)}
+    assert gaps == {len(scene.pre_prepare(1, scene.request("alice", 1, (bytes(10_000),))).beside) // 100}
+
+
 def test_a_status_says_no_more_than_what_one_answer_covers():
     """However far ahead votes are held, the account has one byte for each sequence of one answer."""
     scene = Scene()

@@ -270,6 +270,17 @@ def test_refused_sequences_leave_nothing_behind():
     assert watched.replica.status().in_flight == 8
 
 
+def test_an_executed_batch_is_held_once():
+    """For slower peers its bytes beside the proposal suffice; the decoded requests are let go of (O14)."""
+    watched = Scene().watch(1)
+    proposal = watched.scene.pre_prepare(1, watched.scene.request())
+    watched.agree(proposal)
+    slot = watched.replica._log.find(1)
+    assert slot is not None
+    assert slot.proposal is not None
+    assert (slot.proposal.envelope, slot.proposal.requests) == (proposal, ())
+
+
 # Hostile input.
 
 

@@ -104,18 +104,31 @@ def test_damaged_replies_never_raise_anything_else(data):
 
 def test_the_last_reply_of_each_session_is_kept():
     """One a session, the newest; forgotten when its session is."""
-    last = LastReplies()
+    last = LastReplies(gap_ms=0)
     alice, bob = SCENE.key("alice"), SCENE.key("bob")
     first, second, third = replies(3)
     last.keep(alice, session_id(1), first)
     last.keep(alice, session_id(2), second)
     last.keep(alice, session_id(1), third)
-    assert last.get(alice, session_id(1)) is third
-    assert last.get(alice, session_id(2)) is second
-    assert last.get(bob, session_id(1)) is None
+    assert last.again(alice, session_id(1), 0) is third
+    assert last.again(alice, session_id(2), 0) is second
+    assert last.again(bob, session_id(1), 0) is None
     last.forget(alice, session_id(1))
     last.forget(bob, session_id(1))
-    assert last.get(alice, session_id(1)) is None
+    assert last.again(alice, session_id(1), 0) is None
+
+
+def test_a_reply_is_sent_again_at_a_bounded_rate():
+    """At once, then not before the gap is over; a newer reply starts anew, and sessions do not wait for each other."""
+    last = LastReplies(gap_ms=50)
+    alice = SCENE.key("alice")
+    first, second, third = replies(3)
+    last.keep(alice, session_id(1), first)
+    last.keep(alice, session_id(2), second)
+    assert [last.again(alice, session_id(1), ms) for ms in (7, 8, 56, 57, 58)] == [first, None, None, first, None]
+    assert last.again(alice, session_id(2), 58) is second
+    last.keep(alice, session_id(1), third)
+    assert last.again(alice, session_id(1), 58) is third
 
 
 def test_only_replies_are_read():

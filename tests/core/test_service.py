@@ -64,10 +64,25 @@ def test_the_last_reply_is_sent_again_byte_for_byte():
     (reply,) = watched.agree(watched.scene.pre_prepare(1, request)).answers()
     watched.agree(watched.scene.pre_prepare(2, watched.scene.request("bob"), time_ms=WALL_MS + 9))
     for sender in (None, 2, None):
+        watched.ms += 1_000
         turn = watched.give(request, sender)
         assert turn.reasons == [Reason.DUPLICATE]
         assert [answer.to_bytes() for answer in turn.answers()] == [reply.to_bytes()]
     assert len(watched.application.ran) == 2
+
+
+def test_a_flood_of_retransmissions_is_not_answered_at_its_own_rate():
+    """A small request must not pull a large reply out of us as often as somebody likes to send it (K4)."""
+    watched = backup(settings=ReplicaSettings(reply_gap_ms=50))
+    request = watched.scene.request()
+    watched.agree(watched.scene.pre_prepare(1, request))
+    answers = 0
+    for now_ms in range(200):
+        watched.ms = now_ms
+        turn = watched.give(request, None if now_ms % 2 else 2)
+        assert turn.reasons == [Reason.DUPLICATE]
+        answers += len(turn.answers())
+    assert answers == 4
 
 
 def test_a_request_ordered_twice_runs_and_is_answered_once():

@@ -263,6 +263,7 @@ def test_the_largest_operation_fits_a_request():
     limits = Limits(operation_bytes=1_000, request_bytes=1_512)
     desk = Desk(Scene(limits=limits))
     desk.ask(bytes(1_000))
+    assert desk.operations == (bytes(1_000),)
     assert len(desk.request.to_bytes()) <= limits.request_bytes
     with pytest.raises(ValueError, match="at most 1000 bytes in this group; this one has 1001"):
         desk.submit(bytes(1_001))

@@ -56,6 +56,16 @@ def test_nobody_answers_in_anothers_name():
     assert completed(desk.reply(2))
 
 
+def test_a_signed_reply_that_another_brings_is_not_two_words():
+    """A liar cannot add another's genuine reply to the other's own, neither for the answer nor for its receipt."""
+    desk = Desk()
+    desk.ask(receipt=True)
+    assert desk.reply(1, sender=3) == []
+    assert completed(desk.reply(1)) == []
+    (done,) = completed(desk.reply(2))
+    assert done.matching == (1, 2)
+
+
 @pytest.mark.parametrize("n", [4, 7])
 def test_f_liars_are_outvoted_in_whatever_order_they_speak(n):
     """They agree among themselves and with nobody else: no order of replies makes a client believe them (R8)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,22 +60,47 @@ class Shell:
         """Run a command that must succeed, with --json, and return the object it printed."""
         return json.loads(self.do(*words, "--json"))
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command, as the terminal's own job: a Ctrl-C reaches whoever is in its process group."""
-        return subprocess.Popen(
-            [*PBFT, *words],
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            process_group=0,
-        )
+    @contextmanager
+    def start(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a command as the terminal's own job: a Ctrl-C reaches whoever is in its process group."""
+        with (
+            obeying_signals(),
+            subprocess.Popen(
+                [*PBFT, *words],
+                cwd=self.directory,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                process_group=0,
+            ) as process,
+        ):
+            try:
+                yield process
+            except BaseException:
+                # A test that failed must not wait for what it will never stop.
+                process.kill()
+                raise
 
     def running(self, group: str) -> dict[int, int]:
         """Return the replicas of a group that run, each with its process."""
         return running(read_group(self.directory / group))
+
+
+@contextmanager
+def obeying_signals() -> Iterator[None]:
+    """Let commands hear Ctrl-C and hangups, which tests that run in the background were started to ignore."""
+    before = {
+        number: signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def interrupt(process: subprocess.Popen[str], number: int) -> None:

@@ -151,9 +151,10 @@ def test_two_programs_with_one_key(shell: Shell):
     """Both get their own answers, in some order, and nothing is lost (design 4.2)."""
     shell.do("call", "open", "purse", "--key", "bob")
     before = shell.ask("call", "balance", "alice")["result"]
-    both = [shell.start("call", "transfer", "alice", "purse", "5") for _ in range(2)]
-    ended = [process.communicate(timeout=SECONDS) for process in both]
-    assert [process.returncode for process in both] == [0, 0]
+    words = ("call", "transfer", "alice", "purse", "5")
+    with shell.start(*words) as one, shell.start(*words) as other:
+        ended = [process.communicate(timeout=SECONDS) for process in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 0)
     assert sorted(int(out) for out, _ in ended) == [before - 10, before - 5]
     assert shell.do("call", "balance", "purse") == "10\n"
 

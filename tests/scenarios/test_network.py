@@ -127,6 +127,26 @@ def test_one_backup_alone_is_asked() -> None:
     assert group.gather(alice.call("add", 2), within_ms=10_000) == [7]
 
 
+def test_a_relay_that_is_lost_is_repeated_without_its_client() -> None:
+    """A backup that holds a request keeps passing it on, though its client has gone and asks no more (K3)."""
+    group = Cluster(Counter, seed=43)
+    alice = group.client("alice")
+    group.gather(alice.call("add", 5))
+    for other in (0, 1, 2):
+        group.network.cut_one_way("alice", other)
+    lost = group.network.on(Kind.REQUEST, src=3, dst=0).drop(first=2)
+    alice.call("add", 2)
+    group.run_until(lambda: group.replica(3).status().waiting == 1, within_ms=5_000)
+
+    alice.session.abandon(2)
+    group.run_until(lambda: group.replica(3).status().waiting == 0, within_ms=10_000)
+    group.run_until_level()
+
+    assert lost.met == 2
+    assert [group.replica(i).status().executed for i in range(4)] == [2] * 4
+    assert [group.replica(i).status().waiting for i in range(4)] == [0] * 4
+
+
 @SIZES
 def test_a_ring_of_quorums_keeps_going(n: int) -> None:
     """Each backup is cut off in turn while the rest work; no cut lasts, and all end alike (N2)."""
