@@ -39,11 +39,6 @@ TIMEOUT_SECONDS: Final = 10.0
 _GATHER_MS: Final = 5
 _PROBE_SECONDS: Final = 1.0
 
-_REFUSED: Final = {
-    RefusalReason.SESSION_IN_FUTURE: "the group's clock is far behind this machine's; set the clocks, then call again",
-    RefusalReason.TOO_LARGE: "the request is beyond a size limit of the group",
-}
-
 
 class Client:
     """One program's way to a group, under a registered client's key.
@@ -311,7 +306,12 @@ def _lost(reason: RefusalReason) -> PbftError:
         return Unknown(
             "the group no longer knows this session: the operation may have run, or not; look before calling again"
         )
-    return Refused(f"it did not run: {_REFUSED[reason]}")
+    if reason is RefusalReason.SESSION_IN_FUTURE:
+        return Unknown(
+            "the group's clock is far behind this machine's, so it did not run now, but a copy on its way may run later; "
+            "set the clocks, and look before calling again"
+        )
+    return Refused("it did not run: the request is beyond a size limit of the group")
 
 
 def _names(group: Group) -> str:

@@ -167,7 +167,7 @@ class Replica:
 
     @property
     def _unfinished(self) -> bool:
-        """Whether something is under way: a slot not executed, a request waiting, or peers known to be ahead."""
+        """Whether something is under way: a start, a slot not executed, a request waiting, or peers ahead of us."""
         executed = self._execution.executed
         return (
             not self._repair.greeted

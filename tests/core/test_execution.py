@@ -125,6 +125,15 @@ def test_a_session_that_may_not_open_is_a_no_op():
     assert bench.execution.evicted == []
 
 
+def test_a_session_of_the_future_is_judged_anew_each_time():
+    """That it did not run is no promise: once agreed time has come nearer, a copy of the request may run."""
+    bench = Bench()
+    early = bench.scene.request("alice", session=session_id(1, WALL_MS + Limits().clock_drift_ms + 1))
+    (refused,) = bench.run(early)
+    (ran,) = bench.run(early, time_ms=WALL_MS + 1)
+    assert (refused.fate, ran.fate) == (Fate.SESSION_IN_FUTURE, Fate.FRESH)
+
+
 def test_a_batch_can_evict_a_session_that_it_opened():
     """A batch with more sessions of one client than the table holds evicts its own; each ran once before it left."""
     bench = Bench(Limits(sessions_per_client=2))

@@ -180,6 +180,25 @@ def test_a_waiting_request_is_relayed_now_and_then():
     assert not room.relay_due(request("alice", 2), 1_000)
 
 
+def test_what_was_relayed_longest_ago_comes_first():
+    """Never before anything else, then in turn; so many at a time, and all of them in the end."""
+    requests = [request("alice", 1), request("alice", 2), request("bob", 1)]
+    room = waiting(*requests)
+    assert room.relay_due(requests[1], 5)
+    assert room.relay_longest_silent(2, 10) == [requests[0], requests[2]]
+    assert room.relay_longest_silent(1, 20) == [requests[1]]
+    assert room.relay_longest_silent(9, 30) == [requests[0], requests[2], requests[1]]
+    assert not room.relay_due(requests[1], 31)
+    assert WaitingRequests(ReplicaSettings()).relay_longest_silent(9, 40) == []
+
+
+def test_what_waits_for_a_client_can_be_told():
+    """All of its sessions, and nobody else's."""
+    room = waiting(request("alice", 1), request("bob", 1), request("alice", 2))
+    assert room.of(SCENE.key("alice")) == [request("alice", 1), request("alice", 2)]
+    assert room.of(SCENE.key("carol")) == []
+
+
 @given(
     st.lists(
         st.tuples(

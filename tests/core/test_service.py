@@ -238,7 +238,56 @@ def test_the_primary_takes_what_a_backup_relays():
     assert len(watched.tick().said(Kind.PRE_PREPARE)) == 1
 
 
+def test_what_waits_without_progress_is_relayed_by_and_by():
+    """The relay may have been lost and the client gone: with each status so many requests go to the primary again."""
+    watched = backup(settings=ReplicaSettings(repair_slots=2))
+    requests = [watched.scene.request("alice", session=session_id(number)) for number in range(3)]
+    for each in requests:
+        watched.give(each, 2)
+    found = []
+    for _ in range(3):
+        assert watched.replica.deadline_ms is not None
+        watched.ms = watched.replica.deadline_ms
+        turn = watched.tick()
+        assert len(turn.said(Kind.STATUS)) == 1
+        found.append(relayed(turn))
+    assert [len(each) for each in found] == [2, 2, 2]
+    assert {request.body for each in found for _, request in each} == {each.body for each in requests}
+    assert {to for each in found for to, _ in each} == {0}
+
+
+def test_the_primary_relays_nothing_to_itself():
+    """What waits there is proposed instead."""
+    watched = Scene().watch(0, ReplicaSettings(window=1))
+    for number in (1, 2):
+        watched.give(watched.scene.request("alice", session=session_id(number)))
+        watched.tick()
+    assert watched.replica.deadline_ms is not None
+    watched.ms = watched.replica.deadline_ms
+    turn = watched.tick()
+    assert turn.said(Kind.STATUS)
+    assert relayed(turn) == []
+
+
 # Memory.
+
+
+def test_what_can_never_run_any_more_waits_no_longer():
+    """When the floor rises past sessions that never opened, their requests go; those above it and others' stay."""
+    watched = backup(Limits(sessions_per_client=1))
+    below, above = session_id(5, WALL_MS - 1), session_id(5, WALL_MS + 1)
+    for request in (
+        watched.scene.request("alice", session=below),
+        watched.scene.request("alice", session=above),
+        watched.scene.request("bob", session=below),
+    ):
+        assert watched.give(request).reasons == []
+    for number in (1, 2):
+        assert watched.replica.status().waiting == 3
+        watched.agree(watched.scene.pre_prepare(number, watched.scene.request("alice", session=session_id(number))))
+    assert watched.replica.status().waiting == 2
+    assert watched.give(watched.scene.request("alice", session=below)).reasons == [Reason.UNKNOWN_SESSION]
+    assert watched.give(watched.scene.request("alice", session=above)).reasons == [Reason.DUPLICATE]
 
 
 def test_replies_are_kept_for_sessions_in_the_table_only():
