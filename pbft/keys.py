@@ -62,7 +62,7 @@ class Libsodium:
 class PrivateKey:
     """One party's secret: its signing key, and the link key derived from the same seed.
 
-    A signer (`pbft.core.envelope.Signer`) and the private half of a link (`pbft.node.link.LinkKey`).
+    A signer (`pbft.core.envelope.Signer`) and the private half of a link (`pbft.net.link.LinkKey`).
     """
 
     __slots__ = ("_link", "_secret", "_seed", "link_key", "public_key")

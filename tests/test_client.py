@@ -32,11 +32,10 @@ from pbft.encoding import EncodingError
 from pbft.group_file import GroupFile, GroupFileError
 from pbft.keys import KeyFileError, Libsodium, PrivateKey
 from pbft.machine import Outcome, Rejected, encode_operation
-from pbft.node.assembly import open_mailbox
-from pbft.node.link import Purpose
-from pbft.node.mailbox import request_limits
-from pbft.node.metrics import Metrics
-from pbft.node.transport import UdpSocket
+from pbft.net.link import Purpose
+from pbft.net.mailbox import open_mailbox, request_limits
+from pbft.net.metrics import Metrics
+from pbft.net.transport import UdpSocket
 from tests.node.groups import RunningGroup, running, until, write_files
 
 ROOT = Path(__file__).parents[1]

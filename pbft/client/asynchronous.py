@@ -28,12 +28,12 @@ from pbft.encoding import EncodingError, Plain
 from pbft.group_file import GroupFile, read_group
 from pbft.keys import Libsodium, PrivateKey
 from pbft.machine import encode_operation
-from pbft.node.assembly import follow_names, open_mailbox
-from pbft.node.link import Purpose
-from pbft.node.mailbox import Letter, Mailbox, answer_limits, gather
-from pbft.node.metrics import Metrics
-from pbft.node.transport import SocketAddress, UdpSocket, family_of, resolve
-from pbft.node.waiting import Bell, system_now
+from pbft.net.link import Purpose
+from pbft.net.mailbox import Letter, Mailbox, answer_limits, gather, open_mailbox
+from pbft.net.metrics import Metrics
+from pbft.net.names import follow_names
+from pbft.net.transport import SocketAddress, UdpSocket, family_of, resolve
+from pbft.net.waiting import Bell, system_now
 
 TIMEOUT_SECONDS: Final = 10.0
 _GATHER_MS: Final = 5
@@ -308,8 +308,8 @@ def _lost(reason: RefusalReason) -> PbftError:
         )
     if reason is RefusalReason.SESSION_IN_FUTURE:
         return Unknown(
-            "the group's clock is far behind this machine's, so it did not run now, but a copy on its way may run later; "
-            "set the clocks, and look before calling again"
+            "the group's clock is far behind this machine's: the operation did not run now, but a copy on its way may "
+            "run later; set the clocks, and look before calling again"
         )
     return Refused("it did not run: the request is beyond a size limit of the group")
 

@@ -54,7 +54,7 @@ class Refused(PbftError):
 
 
 class Unknown(PbftError):
-    """The group no longer knows this session, or does not take it yet: the operation may have run, may run, or may never.
+    """The group no longer knows this session, or does not take it yet: the operation may have run, or may run later.
 
     It is never sent again in silence. Look at the state, then decide.
     """

@@ -1,1 +1,1 @@
-"""One replica process: datagrams, the loop that drives the core, and what an operator sees of it."""
+"""One replica process: the loop that drives the core, and what an operator sees of it."""

@@ -18,14 +18,14 @@ from pbft.core.messages import Inspect, Report, pack, unpack
 from pbft.core.settings import Now
 from pbft.core.status import ReplicaStatus
 from pbft.encoding import EncodingError
-from pbft.node.drops import Drop
+from pbft.net.drops import Drop
+from pbft.net.mailbox import Letter, Mailbox, gather
+from pbft.net.metrics import Metrics
+from pbft.net.transport import Closed, SocketAddress, family_of
+from pbft.net.waiting import Bell, system_now
 from pbft.node.greeter import Greeter
-from pbft.node.mailbox import Letter, Mailbox, gather
-from pbft.node.metrics import Metrics
 from pbft.node.report import Shares, write_report
 from pbft.node.store import Store
-from pbft.node.transport import Closed, SocketAddress, family_of
-from pbft.node.waiting import Bell, system_now
 
 _GATHER_MS: Final = 5
 _GATHER_WHEN_LATE_MS: Final = 500

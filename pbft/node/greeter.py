@@ -21,8 +21,8 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import Challenge, Hello, Inspect, Request, pack, unpack
 from pbft.encoding import encode
-from pbft.node.drops import Drop
-from pbft.node.transport import SocketAddress
+from pbft.net.drops import Drop
+from pbft.net.transport import SocketAddress
 
 SECRET_BYTES: Final = 32
 COOKIE_BYTES: Final = 16

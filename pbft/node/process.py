@@ -22,10 +22,11 @@ from pbft.core.settings import Now
 from pbft.group_file import GroupFile, GroupFileError, read_group
 from pbft.keys import KeyFileError, Libsodium, PrivateKey
 from pbft.loading import AppError, application_name, create_application, load_application
-from pbft.node.assembly import StartError, follow_names, open_driver
+from pbft.net.names import follow_names
+from pbft.net.transport import RECEIVE_BUFFER_BYTES
+from pbft.node.assembly import StartError, open_driver
 from pbft.node.driver import Driver
 from pbft.node.journal import Journal
-from pbft.node.transport import RECEIVE_BUFFER_BYTES
 
 EXIT_CANNOT_START: Final = 2
 EXIT_INTERNAL_ERROR: Final = 70

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from pbft.core.group import ClientKey
 from pbft.core.status import ReplicaStatus
-from pbft.node.mailbox import Mailbox
-from pbft.node.metrics import Metrics, rss_bytes
+from pbft.net.mailbox import Mailbox
+from pbft.net.metrics import Metrics, rss_bytes
 
 
 class Shares:

@@ -8,7 +8,7 @@ from pbft.core.envelope import Sender
 from pbft.core.group import Genesis, Group, Limits, Member, RegisteredClient
 from pbft.encoding import digest
 from pbft.keys import PrivateKey
-from pbft.node.link import Link, Purpose
+from pbft.net.link import Link, Purpose
 
 NAMES = ("alice", "bob")
 

@@ -16,13 +16,14 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import Challenge, Hello, Inspect, Prepare, PrePrepare, Request, pack, unpack
 from pbft.group_file import Address
 from pbft.keys import PrivateKey
-from pbft.node.assembly import StartError, follow_names, open_driver, open_mailbox
-from pbft.node.drops import Drop
-from pbft.node.link import Link, Purpose
-from pbft.node.mailbox import Mailbox, answer_limits
-from pbft.node.metrics import Metrics
+from pbft.net.drops import Drop
+from pbft.net.link import Link, Purpose
+from pbft.net.mailbox import Mailbox, answer_limits, open_mailbox
+from pbft.net.metrics import Metrics
+from pbft.net.names import follow_names
+from pbft.net.transport import SocketAddress, UdpSocket
+from pbft.node.assembly import StartError, open_driver
 from pbft.node.report import Shares
-from pbft.node.transport import SocketAddress, UdpSocket
 from tests.node.groups import RunningGroup, make_replica, running, until, write_files
 
 SESSION = bytes(16)

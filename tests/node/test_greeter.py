@@ -7,7 +7,7 @@ import pytest
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import Challenge, Hello, Inspect, Prepare, Request, pack, unpack
 from pbft.encoding import EncodingError
-from pbft.node.drops import Drop
+from pbft.net.drops import Drop
 from pbft.node.greeter import Greeter, Verdict
 
 ALICE, BOB = b"a" * 32, b"b" * 32

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pbft.client import Client
-from pbft.node.drops import Drop
-from pbft.node.link import OVERHEAD_BYTES
-from pbft.node.transport import SocketAddress, UdpSocket
+from pbft.net.drops import Drop
+from pbft.net.link import OVERHEAD_BYTES
+from pbft.net.transport import SocketAddress, UdpSocket
 from tests.node.groups import write_files
 from tests.node.processes import answering, started
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pbft.node.transport import UdpSocket, bind, resolve
+from pbft.net.transport import UdpSocket, bind, resolve
 from tests.node.groups import until
 
 HERE = ("127.0.0.1", 0)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from pbft.node.drops import Drop
-from pbft.node.link import OVERHEAD_BYTES, Purpose
-from pbft.node.mailbox import Mailbox, MailboxLimits, gather
-from pbft.node.metrics import Metrics
-from pbft.node.transport import UdpSocket
-from pbft.node.waiting import Bell, system_now
+from pbft.net.drops import Drop
+from pbft.net.link import OVERHEAD_BYTES, Purpose
+from pbft.net.mailbox import Mailbox, MailboxLimits, gather
+from pbft.net.metrics import Metrics
+from pbft.net.transport import UdpSocket
+from pbft.net.waiting import Bell, system_now
 from tests.node.groups import until
 from tests.node.parties import make_parties
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbft.node.fragments import Fragment, Reassembly, ReassemblyLimits, split, well_formed
+from pbft.net.fragments import Fragment, Reassembly, ReassemblyLimits, split, well_formed
 
 STREAM = b"8 bytes."
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbft.core.group import Genesis, Group, Member
-from pbft.node.drops import Drop
-from pbft.node.fragments import Fragment
-from pbft.node.link import (
+from pbft.net.drops import Drop
+from pbft.net.fragments import Fragment
+from pbft.net.link import (
     MAX_DATAGRAM_BYTES,
     OVERHEAD_BYTES,
     Link,

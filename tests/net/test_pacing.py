@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbft.node.pacing import Pacer, PacingLimits
+from pbft.net.pacing import Pacer, PacingLimits
 
 LIMITS = PacingLimits(burst_bytes=2_000, bytes_per_ms=500, waiting_bytes=10_000)
 LARGE = [bytes([n]) * 500 for n in range(10)]

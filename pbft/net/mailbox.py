@@ -7,6 +7,7 @@ messages say, and waits for nothing: whoever drives it says when.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -14,13 +15,14 @@ from typing import Final, NamedTuple
 from pbft.core.envelope import Sender
 from pbft.core.group import Limits
 from pbft.core.settings import Now
-from pbft.node.drops import Drop
-from pbft.node.fragments import Reassembly, ReassemblyLimits
-from pbft.node.inbox import FairInbox
-from pbft.node.link import Link
-from pbft.node.metrics import Metrics
-from pbft.node.pacing import Pacer
-from pbft.node.transport import SocketAddress, UdpSocket
+from pbft.group_file import GroupFile
+from pbft.net.drops import Drop
+from pbft.net.fragments import Reassembly, ReassemblyLimits
+from pbft.net.inbox import FairInbox
+from pbft.net.link import STREAM_BYTES, Link, LinkKey, Purpose
+from pbft.net.metrics import Metrics
+from pbft.net.pacing import Pacer
+from pbft.net.transport import SocketAddress, UdpSocket
 
 _DATAGRAMS_A_LOOK: Final = 256
 _BYTES_A_LOOK: Final = 1024 * 1024
@@ -135,6 +137,29 @@ class Mailbox:
         self._counted_incomplete = self._reassembly.abandoned
         self._metrics.ignore(Drop.INBOX_FULL, self.socket.queue_drops - self._counted_queue_drops)
         self._counted_queue_drops = self.socket.queue_drops
+
+
+def open_mailbox(
+    files: GroupFile,
+    me: Sender,
+    purpose: Purpose,
+    key: LinkKey,
+    listening: UdpSocket,
+    limits: MailboxLimits,
+    metrics: Metrics,
+) -> Mailbox:
+    """Return a mailbox of one party on an open socket, with a new random stream."""
+    link = Link(
+        files.group,
+        me,
+        purpose,
+        key,
+        os.urandom(STREAM_BYTES),
+        limits.message_bytes,
+        files.datagram_bytes,
+        streams=max(64, files.group.limits.sessions_per_client),
+    )
+    return Mailbox(listening, link, limits, metrics)
 
 
 async def gather(mailboxes: Sequence[Mailbox], clock: Callable[[], Now], budget_ms: int) -> None:

@@ -22,8 +22,8 @@ from typing import Final, Protocol
 from pbft.core.envelope import Sender
 from pbft.core.group import Group
 from pbft.encoding import digest
-from pbft.node.drops import Drop
-from pbft.node.fragments import Fragment, split, well_formed
+from pbft.net.drops import Drop
+from pbft.net.fragments import Fragment, split, well_formed
 
 VERSION: Final = 1
 STREAM_BYTES: Final = 8

@@ -1,4 +1,4 @@
-"""Why a node dropped something before its replica saw it.
+"""Why a datagram or message was dropped before the core saw it.
 
 Owns: the words. The core has its own (`pbft.core.effects.Reason`); no word stands in both, so that both fit one table
 of counts. A word counts datagrams up to and including `INCOMPLETE`, and whole messages below it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbft.node.inbox import FairInbox
+from pbft.net.inbox import FairInbox
 
 
 def drained(inbox: FairInbox[str, int]) -> list[tuple[str, int]]:

@@ -1,0 +1,1 @@
+"""Datagrams: what clients and replicas share of the way to each other."""
