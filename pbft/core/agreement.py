@@ -1,7 +1,7 @@
 """The three phases: pre-prepare, prepare, commit (OSDI'99 section 4.2).
 
-Owns: the view, the log, and the assignment of sequences. A handler refuses (one test a rule, each with its reason),
-records, and advances. What commits is left in the log for the replica to execute in order.
+Owns: the view, the assignment of sequences, and what enters the log. A handler refuses (one test a rule, each with its
+reason), records, and advances. What commits is left in the log for the replica to execute in order.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Agreement:
         body = PrePrepare(self.view, sequence, batch_digest(data))
         envelope = self._out.seal(Kind.PRE_PREPARE, body, data)
         slot = self._log.slot(sequence)
+        self._log.keep(slot)
         slot.proposal = Proposal(self.view, body.digest, envelope, self._out.now.wall_ms, requests)
         self._out.notice(Proposed(self.view, sequence, body.digest, len(requests)))
         self._out.vote(envelope, ())
@@ -83,6 +84,7 @@ class Agreement:
             return self._out.ignore(Reason.BAD_BATCH, envelope, sender)
         if not self._timely(proposal, slot):
             slot.held_back = proposal
+            self._log.keep(slot)
             return self._out.ignore(Reason.CLOCK_DRIFT, envelope, sender)
         self._accept(proposal, slot)
 
@@ -99,7 +101,7 @@ class Agreement:
         slot = self._log.slot(body.sequence)
         if slot.prepared and self._is_surplus(slot.prepares, slot, body.digest, signer):
             return self._out.ignore(Reason.SURPLUS, envelope, sender)
-        if self._record(slot.prepares, Vote(body.digest, envelope, trusted=False), signer, sender):
+        if self._record(slot, slot.prepares, Vote(body.digest, envelope, trusted=False), signer, sender):
             self.reconsider(slot)
             self._advance(slot)
 
@@ -114,7 +116,7 @@ class Agreement:
         slot = self._log.slot(body.sequence)
         if slot.committed and self._is_surplus(slot.commits, slot, body.digest, signer):
             return self._out.ignore(Reason.SURPLUS, envelope, sender)
-        if self._record(slot.commits, Vote(body.digest, envelope, trusted=signer == sender), signer, sender):
+        if self._record(slot, slot.commits, Vote(body.digest, envelope, trusted=signer == sender), signer, sender):
             self._advance(slot)
 
     # Rules.
@@ -163,6 +165,7 @@ class Agreement:
 
     def _accept(self, proposal: Proposal, slot: Slot) -> None:
         slot.proposal, slot.held_back = proposal, None
+        self._log.keep(slot)
         if self.is_primary:
             self.assigned = max(self.assigned, slot.sequence)
         elif slot.prepares.held(self.view, self._out.me) is None:
@@ -174,10 +177,11 @@ class Agreement:
         """Say whether a vote adds nothing to a complete certificate: it agrees, and contradicts none held."""
         return slot.proposal is not None and slot.proposal.digest == digest and votes.held(self.view, signer) is None
 
-    def _record(self, votes: Votes, vote: Vote, signer: ReplicaId, sender: ReplicaId) -> bool:
+    def _record(self, slot: Slot, votes: Votes, vote: Vote, signer: ReplicaId, sender: ReplicaId) -> bool:
         held = votes.held(self.view, signer)
         admission = votes.admit(self.view, signer, vote, relayed=signer != sender, verify=self._out.genuine)
         if admission is Admission.HELD:
+            self._log.keep(slot)
             return True
         if admission is Admission.EQUIVOCATION and held is not None:
             self._out.blame(signer, held.envelope, vote.envelope)

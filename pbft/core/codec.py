@@ -38,7 +38,6 @@ Opaque = Annotated[bytes, Within(0, 2**24)]
 Text = Annotated[str, Within(0, 2**20)]
 
 T = TypeVar("T")
-Check = Callable[[Any], bool]
 
 
 class _Shape:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pbft.core.batches import SignedRequest
 from pbft.core.client_table import ClientTable, Fate, Last
-from pbft.core.group import ClientKey, Group
+from pbft.core.group import Group
 from pbft.encoding import digest, encode
 from pbft.machine import Application, Context, Outcome, Result
 
@@ -22,7 +22,9 @@ class Ran:
 
     signed: SignedRequest
     fate: Fate
-    results: tuple[Result, ...]
+    results: tuple[Result, ...] = ()
+    evicted: bytes | None = None
+    """The session of this client that left the client table for it, if one did."""
 
 
 TOO_MUCH = Result(Outcome.FAILED, encode("the answers of this request exceed the group's limit"))
@@ -40,8 +42,6 @@ class Execution:
         """The sequence executed last."""
         self.agreed_ms = 0
         """The greatest time proposed in any executed batch: what operations take for the time (design 4.5)."""
-        self.evicted: list[tuple[ClientKey, bytes]] = []
-        """Sessions that the last batch pushed out of the client table."""
 
     def state_digest(self) -> bytes:
         """Return the digest of the application's state."""
@@ -51,14 +51,13 @@ class Execution:
         """Execute the next sequence's batch, proposed for `time_ms`."""
         self.executed += 1
         self.agreed_ms = max(self.agreed_ms, time_ms)
-        self.evicted = []
         return [self._run_request(signed) for signed in requests]
 
     def _run_request(self, signed: SignedRequest) -> Ran:
         request = signed.request
         fate = self.clients.judge(request.client, request.session, request.timestamp, self.agreed_ms)
         if fate is not Fate.FRESH:
-            return Ran(signed, fate, ())
+            return Ran(signed, fate)
         room = self._group.limits.results_bytes
         results = []
         for index, operation in enumerate(request.operations):
@@ -72,9 +71,7 @@ class Execution:
             results.append(result)
         last = Last(request.timestamp, signed.digest, self.executed, tuple(results))
         evicted = self.clients.record(request.client, request.session, last)
-        if evicted is not None:
-            self.evicted.append((request.client, evicted))
-        return Ran(signed, fate, last.results)
+        return Ran(signed, fate, last.results, evicted)
 
     def _context(self, signed: SignedRequest, index: int, answer_bytes: int) -> Context:
         sequence = self.executed

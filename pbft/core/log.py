@@ -1,7 +1,7 @@
 """The message log: what is known of each sequence between the watermarks (OSDI'99 section 4.2).
 
-Owns: slots with their pre-prepare, batch and votes, and the watermarks. Answers questions about certificates; verifies
-no signature and sends nothing.
+Owns: slots with their pre-prepare, batch and votes, and the watermarks. Verifies no signature and
+sends nothing.
 """
 
 from __future__ import annotations
@@ -44,11 +44,6 @@ class Slot:
     conflict_judged: bool = False
     """A second pre-prepare costs a verification; a slot pays for that once (design 4.4)."""
 
-    @property
-    def touched(self) -> bool:
-        """Whether anything at all has been heard of this sequence."""
-        return self.proposal is not None or self.held_back is not None or bool(self.prepares) or bool(self.commits)
-
 
 class Log:
     """Slots between the low watermark h and the high watermark H = h + L.
@@ -78,13 +73,15 @@ class Log:
         return self.low < sequence <= self.high
 
     def slot(self, sequence: int) -> Slot:
-        """Return the slot of a sequence between the watermarks, made when first asked for."""
+        """Return the slot of a sequence between the watermarks: an empty one, not kept yet, where nothing is known."""
         if not self.within(sequence):
             raise ValueError("the log keeps nothing outside its watermarks")
-        if sequence not in self._slots:
-            self._slots[sequence] = Slot(sequence)
-            self._last = max(self._last, sequence)
-        return self._slots[sequence]
+        return self._slots.get(sequence) or Slot(sequence)
+
+    def keep(self, slot: Slot) -> None:
+        """Keep a slot, now that something in it counts: what is refused must leave nothing behind."""
+        self._slots[slot.sequence] = slot
+        self._last = max(self._last, slot.sequence)
 
     def find(self, sequence: int) -> Slot | None:
         """Return a slot if it exists."""

@@ -26,13 +26,9 @@ class Request:
     timestamp: Uint
     operations: Annotated[tuple[Opaque, ...], Within(1, 2**16)]
 
-    def digest(self) -> bytes:
-        """Return the request digest. It leaves the signature out: a client may sign one request in many ways."""
-        return request_digest(pack(self))
-
 
 def request_digest(body: bytes) -> bytes:
-    """Return the digest of a request's exact body."""
+    """Return the digest of a request's exact body, without its signature: one request can be signed in many ways."""
     return digest(b"pbft/request", body)
 
 

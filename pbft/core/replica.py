@@ -101,7 +101,7 @@ class Replica:
             stable_checkpoint=None,
             low_watermark=self._log.low,
             high_watermark=self._log.high,
-            in_flight=sum(slot.touched for slot in self._log.after(executed)),
+            in_flight=sum(1 for _ in self._log.after(executed)),
             waiting=len(self._waiting),
             agreed_time_ms=self._execution.agreed_ms,
             behind=behind,

@@ -100,9 +100,10 @@ class Service:
             self._replies.keep(request.client, request.session, reply)
             self._out.answer(request.client, request.session, reply)
         # Last, since a session may have run and been evicted within one batch.
-        for client, session in self._execution.evicted:
-            self._replies.forget(client, session)
-            self._let_go(client)
+        for each in ran:
+            if each.evicted is not None:
+                self._replies.forget(each.signed.request.client, each.evicted)
+                self._let_go(each.signed.request.client)
 
     def _let_go(self, client: ClientKey) -> None:
         """Drop what waits for a client and can no longer run, now that one of its sessions was evicted.

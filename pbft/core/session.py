@@ -299,7 +299,7 @@ class Session:
         limits = self._group.limits
         room = limits.request_bytes - 512
         riding: list[_Operation] = []
-        for each in self._queue[: min(self._settings.coalesce, limits.operations_per_request)]:
+        for each in self._queue[: limits.operations_per_request]:
             room -= len(each.data) + 8
             if riding and room < 0:
                 break

@@ -51,5 +51,3 @@ class SessionSettings:
     retransmit_ms: int = 150
     """A request unanswered for so long goes to all replicas; then the interval grows."""
     retransmit_max_ms: int = 2_000
-    coalesce: int = 1024
-    """Operations that ride together at most, within the group's own limit."""

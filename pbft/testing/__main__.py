@@ -24,7 +24,7 @@ def main() -> int:
             return 1
         print(
             f"seed {seed}: {outcome.sequences} sequences, {outcome.deliveries} deliveries, "
-            f"{outcome.virtual_ms} virtual ms, trace {outcome.trace_hash}"
+            f"{outcome.virtual_ms} virtual ms, trace {outcome.trace_digest}"
         )
     return 0
 

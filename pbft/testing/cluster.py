@@ -251,7 +251,7 @@ class Cluster:
                 return False
         return True
 
-    def trace_hash(self) -> str:
+    def trace_digest(self) -> str:
         """Return the digest of the whole trace so far, in hex: equal runs have equal ones (O17)."""
         return self.trace.digest()
 

@@ -86,7 +86,7 @@ class Outcome:
     deliveries: int
     virtual_ms: int
     sequences: int
-    trace_hash: str
+    trace_digest: str
 
 
 def run(seed: int, plant: str | None = None, echo: Callable[[str], None] | None = None) -> Outcome:
@@ -127,7 +127,7 @@ def run(seed: int, plant: str | None = None, echo: Callable[[str], None] | None 
     written += group.settle(sessions[0].call("write", "the last word"))
     group.run_until_level()
     _check(group, written)
-    return Outcome(plan, group.deliveries, group.now_ms, len(group.history(0)), group.trace_hash())
+    return Outcome(plan, group.deliveries, group.now_ms, len(group.history(0)), group.trace_digest())
 
 
 def _planted(n: int, plant: str | None) -> Quorums | None:

@@ -30,6 +30,7 @@ from pbft.core.messages import (
     Request,
     Status,
     Welcome,
+    request_digest,
     unpack,
 )
 from pbft.encoding import EncodingError
@@ -144,7 +145,7 @@ def _body_words(kind: Kind, body: bytes, beside: bytes) -> str:
     if kind is Kind.REQUEST:
         request = unpack(Request, body)
         operations = count(len(request.operations), "operation")
-        return f" t{request.timestamp} {short(request.digest())} with {operations}"
+        return f" t{request.timestamp} {short(request_digest(body))} with {operations}"
     if kind is Kind.REPLY:
         reply, detail = unpack(Reply, body), unpack(ReplyDetail, beside)
         outcomes = [result.outcome for result in detail.results]

@@ -115,14 +115,13 @@ def test_a_session_that_may_not_open_is_a_no_op():
     """Of an evicted session it is unknown what ran; one from the future is told so."""
     bench = Bench(Limits(sessions_per_client=1))
     bench.run(bench.request(session=1))
-    bench.run(bench.request(session=2))
-    assert bench.execution.evicted == [(bench.scene.key("alice"), session_id(1))]
+    (opened,) = bench.run(bench.request(session=2))
+    assert opened.evicted == session_id(1)
     future = bench.scene.request("bob", session=session_id(1, WALL_MS + Limits().clock_drift_ms + 1))
     unknown, early = bench.run(bench.request(session=1, timestamp=2), future)
-    assert (unknown.fate, unknown.results) == (Fate.UNKNOWN_SESSION, ())
-    assert (early.fate, early.results) == (Fate.SESSION_IN_FUTURE, ())
+    assert (unknown.fate, unknown.results, unknown.evicted) == (Fate.UNKNOWN_SESSION, (), None)
+    assert (early.fate, early.results, early.evicted) == (Fate.SESSION_IN_FUTURE, (), None)
     assert len(bench.application.ran) == 2
-    assert bench.execution.evicted == []
 
 
 def test_a_session_of_the_future_is_judged_anew_each_time():
@@ -139,7 +138,7 @@ def test_a_batch_can_evict_a_session_that_it_opened():
     bench = Bench(Limits(sessions_per_client=2))
     ran = bench.run(*(bench.request(session=number) for number in (1, 2, 3, 4)))
     assert [each.fate for each in ran] == [Fate.FRESH] * 4
-    assert bench.execution.evicted == [(bench.scene.key("alice"), session_id(number)) for number in (1, 2)]
+    assert [each.evicted for each in ran] == [None, None, session_id(1), session_id(2)]
 
 
 def test_results_beyond_the_limit_become_a_short_word():

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbft.core.log import Log
-from pbft.core.votes import Vote
-from tests.core.builders import Scene
+from pbft.core.log import Log, Slot
 
 SIZE = 8
 
@@ -32,10 +30,17 @@ def test_the_low_watermark_trails_execution_by_half_the_log():
         assert not log.within(low + SIZE + 1)
 
 
+def kept(log: Log, sequence: int) -> Slot:
+    """Return a slot that the log keeps."""
+    slot = log.slot(sequence)
+    log.keep(slot)
+    return slot
+
+
 def test_what_falls_below_the_low_watermark_is_forgotten():
     """Slots at or below h are gone; those above stay as they are."""
     log = Log(SIZE)
-    slots = {sequence: log.slot(sequence) for sequence in range(1, SIZE + 1)}
+    slots = {sequence: kept(log, sequence) for sequence in range(1, SIZE + 1)}
     log.trail(6)
     assert [sequence for sequence in slots if log.find(sequence) is None] == [1, 2]
     assert log.slot(3) is slots[3]
@@ -56,7 +61,7 @@ def test_slots_are_told_in_order():
     """`after` yields in sequence order, whatever the order in which they came to be."""
     log = Log(SIZE)
     for sequence in (5, 2, 7):
-        log.slot(sequence)
+        kept(log, sequence)
     assert [slot.sequence for slot in log.after(0)] == [2, 5, 7]
     assert [slot.sequence for slot in log.after(2)] == [5, 7]
     assert log.last == 7
@@ -65,19 +70,17 @@ def test_slots_are_told_in_order():
 def test_a_log_that_lost_its_slots_ends_at_its_low_watermark():
     """After everything known was executed and forgotten, the last sequence known is h."""
     log = Log(SIZE)
-    log.slot(1)
+    kept(log, 1)
     log.trail(20)
     assert log.last == log.low == 16
 
 
-def test_a_slot_is_touched_once_anything_is_known_of_it():
-    """A slot made for a message that was refused is not yet heard of."""
-    scene = Scene()
-    slot = Log(SIZE).slot(1)
-    assert not slot.touched
-    prepare = scene.prepare(1, scene.pre_prepare(1))
-    slot.prepares.admit(0, 1, Vote(bytes(32), prepare, trusted=False), relayed=False, verify=lambda _: True)
-    assert slot.touched
+def test_a_slot_that_was_only_looked_at_leaves_nothing_behind():
+    """A message that is refused must not make its sequence look begun."""
+    log = Log(SIZE)
+    assert log.slot(3).sequence == 3
+    assert log.find(3) is None
+    assert log.last == 0
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-2, 60)), max_size=80))
@@ -89,7 +92,7 @@ def test_the_log_never_holds_more_than_its_size(steps):
         if executes:
             log.trail(number)
         elif log.within(number):
-            log.slot(number)
+            kept(log, number)
             made.add(number)
         held = [slot.sequence for slot in log.after(-10)]
         assert held == sorted(sequence for sequence in made if log.within(sequence))

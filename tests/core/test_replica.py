@@ -270,6 +270,18 @@ def test_refused_sequences_leave_nothing_behind():
     assert watched.replica.status().in_flight == 8
 
 
+def test_a_refused_message_begins_no_work():
+    """A forged proposal far ahead makes an idle backup neither wait nor ask for anything (W1)."""
+    watched = Scene().watch(1)
+    watched.agree(watched.scene.pre_prepare(1, watched.scene.request()))
+    while (deadline := watched.replica.deadline_ms) is not None and deadline < 60_000:
+        watched.ms = deadline
+        watched.tick()
+    idle = watched.replica.deadline_ms
+    watched.give(forged(watched.scene.pre_prepare(200)), 2)
+    assert (watched.replica.deadline_ms, watched.replica.status().in_flight) == (idle, 0)
+
+
 def test_an_executed_batch_is_held_once():
     """For slower peers its bytes beside the proposal suffice; the decoded requests are let go of (O14)."""
     watched = Scene().watch(1)

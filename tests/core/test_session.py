@@ -235,15 +235,10 @@ def test_one_request_is_in_flight_at_a_time():
 
 
 def test_a_request_carries_no_more_than_the_limits_allow():
-    """Count, bytes, and this session's own bound; the rest rides next, in order."""
+    """Neither in number nor in bytes; the rest rides next, in order."""
     limits = Limits(operations_per_request=3, operation_bytes=400, request_bytes=1_200)
-    for settings, payload, counts in [
-        (SessionSettings(), b"", [3, 3, 1]),
-        (SessionSettings(coalesce=2), b"", [2, 2, 2, 1]),
-        (SessionSettings(), bytes(399), [1, 1, 1, 1, 1, 1, 1]),
-        (SessionSettings(), bytes(300), [2, 2, 2, 1]),
-    ]:
-        desk = Desk(Scene(limits=limits), settings)
+    for payload, counts in [(b"", [3, 3, 1]), (bytes(399), [1, 1, 1, 1, 1, 1, 1]), (bytes(300), [2, 2, 2, 1])]:
+        desk = Desk(Scene(limits=limits))
         desk.open()
         for number in range(7):
             desk.submit(b"%d" % number + payload)

@@ -28,12 +28,12 @@ def test_o17_a_run_repeats_itself(seed: int) -> None:
     """Within one process, with all its caches warm, a seed's trace has one digest, and another seed's another."""
     first, second, other = swarm.run(seed), swarm.run(seed), swarm.run(seed + 1)
     assert first == second
-    assert first.trace_hash != other.trace_hash
+    assert first.trace_digest != other.trace_digest
 
 
 def test_o17_holds_under_other_hash_seeds() -> None:
     """Nothing depends on the order of a set or on a hash: processes that hash differently trace the same."""
-    expected = [swarm.run(seed).trace_hash for seed in range(3)]
+    expected = [swarm.run(seed).trace_digest for seed in range(3)]
     for hash_seed in ("0", "1", "4242"):
         done = command("python -m pbft.testing --seed 0 --count 3", hash_seed)
         assert done.returncode == 0, done.stderr
@@ -43,7 +43,7 @@ def test_o17_holds_under_other_hash_seeds() -> None:
 def test_o17_holds_for_signatures_of_both_kinds() -> None:
     """Ed25519 is deterministic too, so runs under it repeat like the others."""
     seed = next(seed for seed in range(500) if swarm.Plan.draw(seed).signatures == "ed25519")
-    assert swarm.run(seed).trace_hash == swarm.run(seed).trace_hash
+    assert swarm.run(seed).trace_digest == swarm.run(seed).trace_digest
 
 
 def test_a_failure_prints_a_command_that_shows_it_again() -> None:
@@ -74,5 +74,5 @@ def test_a_run_that_ends_well_says_so() -> None:
 def test_tracing_changes_nothing() -> None:
     """A run that is watched line by line has the same digest as one that is not."""
     lines: list[str] = []
-    assert swarm.run(5, echo=lines.append).trace_hash == swarm.run(5).trace_hash
+    assert swarm.run(5, echo=lines.append).trace_digest == swarm.run(5).trace_digest
     assert len(lines) > 100
