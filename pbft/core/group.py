@@ -26,6 +26,11 @@ MAX_COUNT: Final = 2**16 - 1
 MAX_BYTES: Final = 2**24
 """Bytes of anything within a message, at the very most: a field `Opaque` of the wire holds them."""
 
+WRAPPING_BYTES: Final = 512
+"""More than a request adds around its operations, or a batch around its requests: keys, session, time, signature."""
+ITEM_BYTES: Final = 8
+"""More than the length that stands before each operation in a request, and before each request in a batch."""
+
 
 class GroupError(ValueError):
     """A group that cannot be: the message says which rule it breaks."""
@@ -105,12 +110,12 @@ class Limits:
                 raise GroupError(f"limit {name} must be at most {MAX_BYTES}, which messages can hold")
         if self.log_size < 2 * self.checkpoint_interval:
             raise GroupError("log_size (L) must be at least twice checkpoint_interval (K)")
-        if self.request_bytes < self.operation_bytes + 512:
-            raise GroupError("request_bytes must exceed operation_bytes by 512 for the signed header")
+        if self.request_bytes < self.operation_bytes + WRAPPING_BYTES:
+            raise GroupError(f"request_bytes must exceed operation_bytes by {WRAPPING_BYTES} for the signed header")
         if self.results_bytes < 128 * self.operations_per_request:
             raise GroupError("results_bytes must allow 128 bytes for each of operations_per_request")
-        if self.batch_bytes < self.request_bytes + 512:
-            raise GroupError("batch_bytes must exceed request_bytes by 512 for the signed header")
+        if self.batch_bytes < self.request_bytes + WRAPPING_BYTES:
+            raise GroupError(f"batch_bytes must exceed request_bytes by {WRAPPING_BYTES} for the batch's own header")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from pbft.core.batches import SignedRequest
-from pbft.core.group import ClientKey, Limits
+from pbft.core.group import ITEM_BYTES, WRAPPING_BYTES, ClientKey, Limits
 from pbft.core.settings import ReplicaSettings
 
 
@@ -100,12 +100,13 @@ class WaitingRequests:
         They stay here until they execute, but are not taken again.
         """
         taken: list[SignedRequest] = []
-        room = limits.batch_bytes - 64
+        # A batch's header is an array's and a time: an eighth of what the limits leave for it, so a lone request fits.
+        room = limits.batch_bytes - WRAPPING_BYTES // 8
         while self._turns and len(taken) < limits.batch_requests:
             client = next(iter(self._turns))
             unproposed = [each for each in self._by_client[client].values() if not each.proposed]
             waiting = unproposed[0]
-            room -= len(waiting.signed.data) + 8
+            room -= len(waiting.signed.data) + ITEM_BYTES
             if room < 0:
                 break
             waiting.proposed = True

@@ -12,7 +12,7 @@ from pbft.core.client_table import opened_ms
 from pbft.core.codec import MAX_UINT
 from pbft.core.effects import Send
 from pbft.core.envelope import Envelope, Kind, Signer, Verifier, genuine, seal
-from pbft.core.group import ClientKey, Group, ReplicaId
+from pbft.core.group import ITEM_BYTES, WRAPPING_BYTES, ClientKey, Group, ReplicaId
 from pbft.core.messages import (
     Challenge,
     Hello,
@@ -297,10 +297,10 @@ class Session:
 
     def _next_request(self) -> _InFlight:
         limits = self._group.limits
-        room = limits.request_bytes - 512
+        room = limits.request_bytes - WRAPPING_BYTES
         riding: list[_Operation] = []
         for each in self._queue[: limits.operations_per_request]:
-            room -= len(each.data) + 8
+            room -= len(each.data) + ITEM_BYTES
             if riding and room < 0:
                 break
             riding.append(each)
