@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pbft.errors import PbftError
 from pbft.machine import Context, Rejected, StateMachine, operation, query
 from pbft.table import Table
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         Client,
         InvalidOperation,
         OperationFailed,
-        PbftError,
         Refused,
         Reply,
         Timeout,

@@ -22,6 +22,7 @@ from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypai
 from nacl.exceptions import BadSignatureError
 
 from pbft.encoding import digest
+from pbft.errors import PbftError
 
 KEY_BYTES: Final = 32
 """The length of a seed, of a public key and of a link key."""
@@ -31,7 +32,7 @@ _LARGEST_FILE_BYTES: Final = 16 * 1024
 _NOBODY_ELSE: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-class KeyFileError(Exception):
+class KeyFileError(PbftError):
     """A key file that cannot be used. The message is one sentence that says what to do."""
 
 

@@ -19,6 +19,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final, cast
 
 from pbft.encoding import Plain
+from pbft.errors import PbftError
 from pbft.machine import (
     Application,
     ArgumentError,
@@ -41,21 +42,20 @@ _FILE: Final = re.compile(r"(?P<path>.*\.py)(:(?P<name>.*))?", re.DOTALL)
 _SHOWN_MESSAGE: Final = 200
 
 
-class AppError(Exception):
+class AppError(PbftError):
     """An application that cannot be loaded or created. The message is one sentence that says what to do."""
 
 
-def load_application(spec: str, base: Path | None = None) -> type:
+def load_application(spec: str) -> type:
     """Return the class that `spec` names, checked.
 
     `spec` is `path.py:Class`, where `:Class` may be left out of a file with one StateMachine and a relative path
-    starts at `base` (the working directory by default); `module:Class`, for a module that can be imported; or a name in
-    the entry-point group `pbft.apps`. Modules beside a file can be imported by it. Loading runs the module's code.
-    Raises AppError.
+    starts in the working directory; `module:Class`, for a module that can be imported; or a name in the entry-point
+    group `pbft.apps`. Modules beside a file can be imported by it. Loading runs the module's code. Raises AppError.
     """
     match = _FILE.fullmatch(spec)
     if match:
-        path = (base or Path()) / Path(match["path"]).expanduser()
+        path = Path(match["path"]).expanduser()
         module = _import_file(path)
         cls = _choose(module, match["name"], path.name)
     elif ":" in spec:
@@ -92,19 +92,11 @@ def application_name(cls: type) -> str:
     return cls.__name__
 
 
-def check_parameters(cls: type, parameters: Mapping[str, Plain]) -> dict[str, Plain]:
-    """Return `parameters` as a genesis keeps them. Raises AppError for an unknown, missing or badly typed one.
-
-    A StateMachine is created once for the purpose, so that what its `__init__` refuses is refused here too.
-    """
-    create_application(cls, parameters)
-    return {name: parameters[name] for name in sorted(parameters)}
-
-
 def parse_parameters(cls: type, words: Mapping[str, str], clients: Sequence[str] = ()) -> dict[str, Plain]:
-    """Return the parameters that `--set name=word` means, checked.
+    """Return the parameters that `--set name=word` means, checked and sorted as a genesis keeps them.
 
-    A parameter named `clients` that no word sets gets the names of the group's clients. Raises AppError.
+    A parameter named `clients` that no word sets gets the names of the group's clients. Raises AppError, also for what
+    the application's own `__init__` refuses: one is created for the purpose.
     """
     specs = {parameter.name: parameter for parameter in describe_parameters(cls)}
     owner = application_name(cls)
@@ -118,7 +110,8 @@ def parse_parameters(cls: type, words: Mapping[str, str], clients: Sequence[str]
             found[CLIENTS_PARAMETER] = specs[CLIENTS_PARAMETER].check(owner, tuple(clients))
     except ArgumentError as error:
         raise AppError(str(error)) from None
-    return check_parameters(cls, found)
+    create_application(cls, found)
+    return dict(sorted(found.items()))
 
 
 def create_application(cls: type, parameters: Mapping[str, Plain]) -> Application:

@@ -37,7 +37,7 @@ from pbft.operations import (
     query,
 )
 from pbft.table import Table
-from pbft.wording import quote, suggest
+from pbft.wording import quote, tell
 
 __all__ = [
     "FAILED_INSIDE",
@@ -190,7 +190,7 @@ class StateMachine:
             call = decode_operation(operation)
             entries = _blueprint(type(self)).entries
             if call.name not in entries:
-                raise ArgumentError(f"there is no operation {quote(call.name)}{suggest(call.name, entries)}")
+                raise ArgumentError(f"there is no operation {quote(call.name)}{tell(entries)}")
             entry = entries[call.name]
             values = entry.signature.bind(call.args, call.kwargs)
         except ArgumentError as error:

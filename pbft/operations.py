@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 
 from pbft.annotations import AnnotationError, Mismatch, Shape, check_immutable, shape_of, spell
 from pbft.encoding import EncodingError, Plain, decode_plain, encode_plain
-from pbft.wording import count, quote, show, suggest
+from pbft.errors import PbftError
+from pbft.wording import count, quote, show, tell
 
 MALFORMED: Final = (
     "an operation must be the canonical CBOR of [name, [arguments]] or [name, [arguments], {name: argument}]"
@@ -28,11 +29,11 @@ _MARK: Final = "_pbft_kind"
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class ArgumentError(ValueError):
+class ArgumentError(PbftError, ValueError):
     """Arguments or parameters that do not fit. The message is one sentence for whoever gave them."""
 
 
-class MachineError(TypeError):
+class MachineError(PbftError, TypeError):
     """A class that cannot be a state machine. The message is one sentence for its author and says what to write."""
 
 
@@ -233,7 +234,7 @@ class Signature:
         }
         for name in sorted(kwargs):
             if name not in self._by_name:
-                raise ArgumentError(f"{self.owner} has no {self.noun} {quote(name)}{suggest(name, self._by_name)}")
+                raise ArgumentError(f"{self.owner} has no {self.noun} {quote(name)}{tell(self._by_name)}")
             if name in values:
                 raise ArgumentError(f"{self.owner} got {name} twice")
             values[name] = self._by_name[name].check(self.owner, kwargs[name])

@@ -64,6 +64,15 @@ def suggest(word: str, known: Iterable[str]) -> str:
         close = difflib.get_close_matches(word, names, n=1, cutoff=_CLOSE_ENOUGH)
         if close:
             return f"; did you mean {quote(close[0])}?"
+    return tell(names)
+
+
+def tell(known: Iterable[str]) -> str:
+    """Return what to add to "there is no …" where replicas say it: the known names, or nothing.
+
+    No likeness is judged: what counts as close is a library's matter, and may differ between its releases.
+    """
+    names = sorted(known)
     if not names:
         return ""
     return f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names[:_SHOWN_NAMES])}" + (

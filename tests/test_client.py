@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
@@ -21,7 +22,6 @@ from pbft.client import (
     InvalidOperation,
     NotAClient,
     OperationFailed,
-    PbftError,
     Refused,
     Timeout,
     connect,
@@ -29,6 +29,7 @@ from pbft.client import (
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import Challenge, Hello, Inspect, Report, Welcome, pack, unpack
 from pbft.encoding import EncodingError
+from pbft.errors import PbftError
 from pbft.group_file import GroupFile, GroupFileError
 from pbft.keys import KeyFileError, Libsodium, PrivateKey
 from pbft.machine import Outcome, Rejected, encode_operation
@@ -212,7 +213,7 @@ def test_closing_ends_what_waits_and_a_closed_client_says_so(tmp_path: Path):
             await alice.call("add", 1)
         async with alice:
             waiting = asyncio.create_task(alice.call("add", 1))
-            await asyncio.sleep(0.01)
+            await until(lambda: len(alice._waiters) == 1)
             await alice.close()
             with pytest.raises(ClientClosed, match="may have run"):
                 await waiting
@@ -380,11 +381,22 @@ def test_ctrl_c_ends_a_blocking_call_and_leaves_the_client_whole(tmp_path: Path)
     """The interrupt reaches whoever waits, at once; the next call is a call like any other."""
     files = write_files(tmp_path / "group")
     with connect(files.directory) as alice:
-        timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-        timer.start()
+        mailbox = alice._client._mailbox
+        assert mailbox is not None
+        before = mailbox.socket.sent
+
+        def interrupt() -> None:
+            for _ in range(20_000):
+                # Sent again and again: by then whoever made the call waits for its answer.
+                if alice._client._waiters and mailbox.socket.sent > before + 8:
+                    return os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
         with pytest.raises(KeyboardInterrupt):
             alice.call("add", 1, timeout=60.0)
-        timer.join()
+        thread.join()
         with GroupInThread(files):
             assert alice.call("add", 1) == 1
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbft.core.group import Genesis, Group, Member, RegisteredClient
-from pbft.core.settings import ReplicaSettings
-from pbft.encoding import Plain
+from pbft.core.messages import Status, pack, unpack
+from pbft.core.settings import MAX_REPAIR_SLOTS, ReplicaSettings
+from pbft.encoding import EncodingError, Plain
 from pbft.group_file import Address, GroupFile, GroupFileError, describe_group, read_group, write_group
 from pbft.keys import PrivateKey
 
@@ -167,6 +168,13 @@ SECOND = key(1).public_key.hex()
         ("window = 5", "window = 5000", r"\[settings\]: window must be at most log_size, 512, not 5000"),
         ("datagram_bytes = 1200", "datagram_bytes = 70000", r"datagram_bytes must be at most 65507"),
         ("datagram_bytes = 1200", "datagram_bytes = 100", r"datagram_bytes must be a whole number of at least 512"),
+        ("window = 5", "repair_slots = 1025", r"\[settings\]: repair_slots must be at most 1024, not 1025"),
+        (
+            "window = 5",
+            "status_interval_max_ms = 99",
+            r"status_interval_max_ms must be at least status_interval_ms, 100",
+        ),
+        ("window = 5", "status_interval_ms = 1601", r"at least status_interval_ms, 1601, not 1600"),
         ("lab = true", "lab = 1", r"\[settings\]: lab must be true or false"),
         ('issuer = "alice"', "issuer = 1.5", r"parameter issuer: a float cannot be a parameter"),
         ('issuer = "alice"', 'issuer = { "$bytes" = "0" }', r"parameter issuer: write bytes as"),
@@ -185,6 +193,22 @@ def test_what_is_wrong_gets_one_sentence(written: Path, old: str, new: str, says
         read_group(written)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_as_many_slots_as_one_status_may_speak_of() -> None:
+    """The bound of the setting is the message's own."""
+    assert unpack(Status, pack(Status(0, 0, 0, bytes(MAX_REPAIR_SLOTS)))).held == bytes(MAX_REPAIR_SLOTS)
+    with pytest.raises(EncodingError):
+        unpack(Status, pack(Status(0, 0, 0, bytes(MAX_REPAIR_SLOTS + 1))))
+
+
+def test_settings_as_usual_are_not_written_out(tmp_path: Path) -> None:
+    """Three that people should know of, and what differs: a later pbft may choose better ones for the rest."""
+    group = make(tmp_path)
+    usual = describe_group(group).partition("[settings]")[2]
+    tuned = describe_group(replace(group, settings=ReplicaSettings(relay_gap_ms=7))).partition("[settings]")[2]
+    assert usual == "\nlab = true\ndatagram_bytes = 1200\nwindow = 5\n"
+    assert tuned == "\nlab = true\ndatagram_bytes = 1200\nwindow = 16\nrelay_gap_ms = 7\n"
 
 
 def test_too_few_replicas_are_refused(written: Path) -> None:

@@ -298,7 +298,7 @@ def test_parameters_reach_init_and_are_checked() -> None:
     assert (machine.owner, dict(machine.stock)) == ("nobody", {"tea": 10})
     assert [str(parameter) for parameter in describe_parameters(Kiosk)] == ["owner: str", "goods: tuple[str, ...]"]
     for parameters, sentence in (
-        ({"onwer": "x"}, 'Kiosk has no parameter "onwer"; did you mean "owner"?'),
+        ({"onwer": "x"}, 'Kiosk has no parameter "onwer"; there are goods, owner'),
         ({"owner": 5}, "Kiosk needs owner: str, got 5 (int)"),
         ({"goods": ["a", 1]}, "Kiosk needs goods: tuple[str, ...], but goods[1] is 1 (int)"),
     ):

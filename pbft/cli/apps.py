@@ -5,21 +5,14 @@ Owns: this command. Knows applications only by what they say of themselves.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pbft.cli.output import clean, console, say_json
 from pbft.cli.where import JsonOption
-from pbft.cli.words import command
 from pbft.loading import AppError, known_applications, load_application
 from pbft.machine import OperationSpec, Parameter, describe, describe_parameters
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    command(app, "apps", apps)
 
 
 def apps(
@@ -31,7 +24,7 @@ def apps(
 ) -> None:
     """List applications, with their operations and parameters."""
     if application is not None:
-        found: list[tuple[str, type | AppError]] = [(application, load_application(application, Path.cwd()))]
+        found: list[tuple[str, type | AppError]] = [(application, load_application(application))]
     else:
         # One that does not import must not hide the others.
         found = [(name, _load(spec)) for name, spec in known_applications()]

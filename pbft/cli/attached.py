@@ -12,7 +12,7 @@ from pbft.cli.failures import Failure
 from pbft.cli.output import say
 from pbft.group_file import GroupFile
 from pbft.lab.interrupts import Interrupts
-from pbft.lab.local import Interrupted, LocalGroup, StartError
+from pbft.lab.local import GroupStartError, Interrupted, LocalGroup
 from pbft.lab.processes import Child
 from pbft.lab.survey import Survey
 
@@ -36,7 +36,7 @@ def run_attached(
                     ready(files, found)
                 if not detach:
                     _stay(group, interrupts)
-        except StartError as error:
+        except GroupStartError as error:
             raise Failure(str(error)) from None
         except Interrupted:
             # To stop before it began is how an attached group ends too, but no detached one came of it.

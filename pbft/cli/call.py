@@ -1,7 +1,7 @@
-"""`pbft call` and `pbft verify`: one operation from words to an answer, and the proof of an answer.
+"""`pbft call`: one operation from words to an answer.
 
-Owns: the reading of an operation's words, what is printed of an answer, and receipts as files. What is believed is
-decided in `pbft.core`.
+Owns: the reading of an operation's words, what is printed of an answer, and the file that a receipt is kept in. What is
+believed is decided in `pbft.core`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
-from pbft.cli.output import listing, say, say_json, spell, to_json
+from pbft.cli.output import listing, read_payload, say, say_json, spell, to_json
 from pbft.cli.where import GroupOption, JsonOption, TimeoutOption, find_client, find_group
-from pbft.cli.words import command
-from pbft.client import Client, Reply
-from pbft.client.errors import InvalidOperation, OperationFailed, OperationRejected
 from pbft.encoding import EncodingError, Plain
 from pbft.group_file import GroupFile, read_group
 from pbft.lab.processes import running
@@ -29,13 +26,11 @@ from pbft.loading import AppError, application_name, load_application
 from pbft.machine import MachineError, OperationSpec, describe, encode_operation, parse_arguments
 from pbft.wording import quote, suggest
 
+if TYPE_CHECKING:
+    from pbft.client import Reply
+
 _TIMEOUT_SECONDS: Final = 10.0
 _LITERALS: Final[dict[str, Plain]] = {"true": True, "false": False, "null": None}
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    command(app, "call", call)
 
 
 def call(
@@ -61,6 +56,8 @@ def call(
     timeout: TimeoutOption = _TIMEOUT_SECONDS,
 ) -> None:
     """Run an operation and print what f+1 replicas agree that it came to."""
+    from pbft.client.errors import InvalidOperation, OperationFailed, OperationRejected
+
     files = read_group(find_group(group))
     client = find_client(files, key)
     encoded = encode_words(files, operation, words or [])
@@ -135,6 +132,8 @@ def explain_reply(files: GroupFile, reply: Reply) -> list[str]:
 
 
 async def _submit(files: GroupFile, key: str, operation: bytes, seconds: float, receipt: bool) -> Reply:
+    from pbft.client import Client
+
     async with Client.open(files.directory, key=key) as client:
         if client.name != key:
             raise Failure(f"{files.client_key(key)} is the key of {client.name}; put the key of {key} there")
@@ -142,11 +141,7 @@ async def _submit(files: GroupFile, key: str, operation: bytes, seconds: float, 
 
 
 def _print(files: GroupFile, reply: Reply, as_json: bool, explain: bool) -> None:
-    try:
-        value: Plain = reply.value
-    except EncodingError:
-        # An application of another kind than a StateMachine answers in bytes of its own.
-        value = reply.payload
+    value = read_payload(reply.payload)
     if as_json:
         extra = {"explanation": explain_reply(files, reply)} if explain else {}
         say_json({"result": to_json(value), **describe_reply(reply), **extra})

@@ -1,6 +1,7 @@
 """The list of commands.
 
-Owns: the program's name, help and version. Each command lives in a file of its group.
+Owns: the program's name, help and version, and the commands' order in it. Each command lives in a file of its group,
+and imports what talks to replicas, signs or draws when it is called: so the others start sooner.
 """
 
 from __future__ import annotations
@@ -10,16 +11,24 @@ from typing import Annotated
 
 import typer
 
-from pbft.cli import apps, call, keys, launch, local, status, verify
+from pbft.cli.apps import apps
+from pbft.cli.arguments import command
+from pbft.cli.call import call
+from pbft.cli.keys import app as keys
+from pbft.cli.launch import launch
+from pbft.cli.local import down, init, replica, up
+from pbft.cli.status import status
+from pbft.cli.verify import verify
 
 app = typer.Typer(
     help="Run a plain Python class on replicas that agree, even while some of them lie.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (local, status, call, verify, apps, launch):
-    commands.add_to(app)
-app.add_typer(keys.app, name="key")
+for function in (init, up, down, replica, status, call, verify, apps):
+    command(app, function.__name__, function)
+command(app, "launch", launch, hidden=True)
+app.add_typer(keys, name="key")
 
 
 def version() -> str:

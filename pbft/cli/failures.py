@@ -16,6 +16,7 @@ from typing import Any, Final
 import typer
 
 from pbft.cli.output import clean
+from pbft.errors import PbftError
 
 _STANDARD_OUTPUT: Final = 1
 
@@ -78,27 +79,8 @@ def _judge(error: BaseException) -> Failure:
         return error
     if isinstance(error, typer.TyperException):
         return Failure(" ".join(error.format_message().split()))
-    # Imported here: a command that ends well has no use for all of them, and starts sooner.
-    from pbft.client.errors import ClientClosed, PbftError, Timeout, Unknown
-    from pbft.core.group import GroupError
-    from pbft.group_file import GroupFileError
-    from pbft.keys import KeyFileError
-    from pbft.lab.making import MakeError
-    from pbft.lab.ports import PortError
-    from pbft.loading import AppError
-    from pbft.machine import ArgumentError, MachineError
-
-    if isinstance(error, Timeout):
-        heard = {str(replica): said for replica, said in error.heard.items()}
-        return Failure(str(error), ExitCode.NO_QUORUM, heard=heard, needed=error.needed)
     if isinstance(error, PbftError):
-        codes = {Unknown: ExitCode.NO_QUORUM, ClientClosed: ExitCode.INTERNAL_ERROR}
-        return Failure(str(error), codes.get(type(error), ExitCode.USAGE))
-    if isinstance(
-        error,
-        GroupError | GroupFileError | KeyFileError | MakeError | PortError | AppError | ArgumentError | MachineError,
-    ):
-        return Failure(str(error))
+        return _judge_known(error)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return Failure(f"{where}{error.strerror.lower()}")
@@ -107,6 +89,19 @@ def _judge(error: BaseException) -> Failure:
         f"this should not have happened ({name}: {error}); please report it, with what PBFT_TRACEBACK=1 adds",
         ExitCode.INTERNAL_ERROR,
     )
+
+
+def _judge_known(error: PbftError) -> Failure:
+    """Return the failure of an error whose words are for people already: only the code is left to choose."""
+    # Imported here, since most commands end well, and several need no client.
+    from pbft.client.errors import ClientClosed, Timeout, Unknown
+
+    if isinstance(error, Timeout):
+        heard = {str(replica): said for replica, said in error.heard.items()}
+        return Failure(str(error), ExitCode.NO_QUORUM, heard=heard, needed=error.needed)
+    if isinstance(error, Unknown):
+        return Failure(str(error), ExitCode.NO_QUORUM)
+    return Failure(str(error), ExitCode.INTERNAL_ERROR if isinstance(error, ClientClosed) else ExitCode.USAGE)
 
 
 def _end_without_reader() -> int:

@@ -6,15 +6,17 @@ Owns: these two commands. Knows nothing of groups beyond where a client's key li
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pbft.cli.arguments import command
 from pbft.cli.output import say, say_json
 from pbft.cli.where import GroupOption, JsonOption, find_client, find_group
-from pbft.cli.words import command
 from pbft.group_file import read_group
-from pbft.keys import PrivateKey
+
+if TYPE_CHECKING:
+    from pbft.keys import PrivateKey
 
 app = typer.Typer()
 
@@ -31,6 +33,8 @@ def new(
     as_json: JsonOption = False,
 ) -> None:
     """Make a private key in a new file, and show its public half."""
+    from pbft.keys import PrivateKey
+
     key = PrivateKey.generate()
     key.save(file)
     _show(file, key, as_json)
@@ -42,6 +46,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the public half of a private key, as group.toml wants it."""
+    from pbft.keys import PrivateKey
+
     path = Path(key)
     if "/" not in key and path.suffix != ".key":
         files = read_group(find_group(group))

@@ -11,26 +11,21 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from pbft.cli.failures import Failure
-from pbft.cli.local import describe_replicas
 from pbft.cli.output import console, say
 from pbft.cli.where import find_client
-from pbft.cli.words import command
 from pbft.group_file import FILE_NAME, GroupFile, read_group, resolve_application
 from pbft.lab.registry import last_running
-from pbft.lab.survey import Survey
+
+if TYPE_CHECKING:
+    from pbft.lab.survey import Survey
 
 FOLDER: Final = Path("keys")
 DEFAULT_APPLICATION: Final = "ledger"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    command(app, "launch", launch, hidden=True)
 
 
 def launch(
@@ -81,7 +76,11 @@ def show_banner(files: GroupFile, _: Survey) -> None:
     out = console()
     out.print()
     out.print(f"{name} runs on {files.group.n} replicas, of which {quorums.faults} may fail or lie.", style="bold")
-    describe_replicas(files)
+    for member in files.group.members:
+        out.print(
+            f"  replica {member.id}   {files.replica_addresses[member.id]} for replicas, "
+            f"{files.client_addresses[member.id]} for clients   key {member.public_key.hex()[:16]}…"
+        )
     clients = ", ".join(each.name for each in files.group.genesis.clients)
     out.print(f"  group {files.group.id.hex()[:16]}…   clients {clients}")
     out.print()

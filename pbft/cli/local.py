@@ -11,18 +11,9 @@ from typing import Annotated
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
-from pbft.cli.output import console, listing, say
+from pbft.cli.output import listing, say
 from pbft.cli.where import DEFAULT, GroupArgument, find_client, find_group
-from pbft.cli.words import command
-from pbft.group_file import GroupFile, read_group
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    command(app, "init", init)
-    command(app, "up", up)
-    command(app, "down", down)
-    command(app, "replica", replica)
+from pbft.group_file import read_group
 
 
 def init(
@@ -105,19 +96,9 @@ def replica(
     index: Annotated[int, typer.Argument(metavar="I", min=0, help="Which replica: its number.")],
 ) -> None:
     """Run one replica in the foreground until SIGTERM or Ctrl-C."""
-    from pbft.lab.child import run_marked
+    from pbft.node.process import run_replica
 
-    raise typer.Exit(run_marked(directory, index))
-
-
-def describe_replicas(files: GroupFile) -> None:
-    """Print a group's replicas with their addresses and the beginning of their public keys."""
-    out = console()
-    for member in files.group.members:
-        out.print(
-            f"  replica {member.id}   {files.replica_addresses[member.id]} for replicas, "
-            f"{files.client_addresses[member.id]} for clients   key {member.public_key.hex()[:16]}…"
-        )
+    raise typer.Exit(run_replica(directory, index))
 
 
 def _named(directory: Path) -> str:

@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from pbft.encoding import Plain
+from pbft.encoding import EncodingError, Plain, decode_plain
+from pbft.operations import ArgumentError, decode_operation
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,12 +77,34 @@ def spell(value: Plain) -> str:
     return clean(json.dumps(to_json(value), ensure_ascii=False))
 
 
+def spell_operation(operation: bytes) -> str:
+    """Return an operation as people write it, as in `add(5)`; in hexadecimal digits where it is of another kind."""
+    try:
+        call = decode_operation(operation)
+    except ArgumentError:
+        return operation.hex()
+    named = [f"{name}={_quote(value)}" for name, value in call.kwargs.items()]
+    return f"{call.name}({', '.join([*map(_quote, call.args), *named])})"
+
+
+def read_payload(payload: bytes) -> Plain:
+    """Return an answer's value; its bytes where an application of another kind than a StateMachine gave them."""
+    try:
+        return decode_plain(payload)
+    except EncodingError:
+        return payload
+
+
 def listing(numbers: Sequence[int]) -> str:
     """Return replicas in words: "replica 0", "replicas 0, 1 and 3"."""
     if len(numbers) == 1:
         return f"replica {numbers[0]}"
     *most, last = map(str, numbers)
     return f"replicas {', '.join(most)} and {last}"
+
+
+def _quote(value: Plain) -> str:
+    return f'"{spell(value)}"' if isinstance(value, str) else spell(value)
 
 
 def _spell_out(character: str) -> str:

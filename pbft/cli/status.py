@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pbft.cli.failures import ExitCode
 from pbft.cli.output import clean, console, listing, say_json
 from pbft.cli.where import GroupArgument, JsonOption, find_client, find_group
-from pbft.cli.words import command
-from pbft.client import Client
 from pbft.group_file import GroupFile, read_group
-from pbft.lab.survey import HEALTHY, Survey, survey
+
+if TYPE_CHECKING:
+    from pbft.lab.survey import Survey
 
 _ASK_SECONDS: Final = 2.0
 _WAIT_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    command(app, "status", status)
+_SHOWN_REASONS: Final = 12
+_SHOWN_CHARACTERS: Final = 40
 
 
 def status(
@@ -58,6 +56,9 @@ def status(
 
 
 async def _look(files: GroupFile, key: str, wait: bool, seconds: float) -> Survey:
+    from pbft.client import Client
+    from pbft.lab.survey import survey
+
     end = time.monotonic() + seconds
     async with Client.open(files.directory, key=key) as client:
         found = await survey(client, files, min(seconds, _ASK_SECONDS))
@@ -82,9 +83,28 @@ def _to_json(files: GroupFile, found: Survey) -> dict[str, Any]:
     }
 
 
+def notes(found: Survey) -> list[str]:
+    """Return lines about what was ignored, and why, in all, and about what no replica keeps."""
+    lines = []
+    reasons: Counter[str] = Counter()
+    for each in found.seen:
+        # A faulty replica's report may say anything.
+        told = (each.word("ignored", dict) or {}).items()
+        reasons.update({reason: times for reason, times in told if type(times) is int and 0 < times < 2**63})
+    if reasons:
+        most = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
+        shown = [f"{clean(reason[:_SHOWN_CHARACTERS])} {times}" for reason, times in most[:_SHOWN_REASONS]]
+        lines.append(f"ignored: {', '.join(shown)}{', …' if len(most) > _SHOWN_REASONS else ''}")
+    if volatile := [each.replica for each in found.seen if each.word("durable", bool) is False]:
+        lines.append(f"Votes and state of {listing(volatile)} are kept in memory only, and forgotten with the process.")
+    return lines
+
+
 def _print(files: GroupFile, found: Survey) -> None:
     from rich.table import Table
     from rich.text import Text
+
+    from pbft.lab.survey import HEALTHY
 
     out = console()
     table = Table(box=None, pad_edge=False)
@@ -114,6 +134,8 @@ def _print(files: GroupFile, found: Survey) -> None:
             "some of them are faulty.",
             style="red",
         )
+    for line in notes(found):
+        out.print(line)
     answering = len(found.answering)
     if found.has_quorum:
         out.print(f"{answering} of {len(found.seen)} answer; {found.quorum} are enough.")

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from pbft.cli.failures import ExitCode, Failure
-from pbft.cli.output import listing, say, spell
+from pbft.cli.output import listing, say, spell, spell_operation
 from pbft.cli.tour_steps import SCRIPTS, Call, KillBackup, Prove, Step, Together
-from pbft.cli.verify import spell_operation
 from pbft.client import Client, Reply
 from pbft.core.receipt import Receipt
+from pbft.errors import PbftError
 from pbft.group_file import GroupFile, read_group
 from pbft.keys import Libsodium
 from pbft.lab.interrupts import Interrupts
@@ -36,7 +36,7 @@ _CALL_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 0.05
 
 
-class TourError(Exception):
+class TourError(PbftError):
     """A step that did not come out as scripted. The message is one sentence."""
 
 

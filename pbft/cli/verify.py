@@ -6,25 +6,18 @@ Owns: this command, and the words for what a receipt proves. The proof itself is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
-from pbft.cli.output import listing, say, say_json, spell, to_json
+from pbft.cli.output import listing, read_payload, say, say_json, spell, spell_operation, to_json
 from pbft.cli.where import GroupOption, JsonOption, find_group
-from pbft.cli.words import command
-from pbft.core.receipt import Receipt, ReceiptError
-from pbft.encoding import EncodingError, Plain, decode_plain
 from pbft.group_file import read_group
-from pbft.keys import Libsodium
-from pbft.machine import Outcome, Result
-from pbft.operations import ArgumentError, decode_operation
+from pbft.machine import Outcome
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    command(app, "verify", verify)
+if TYPE_CHECKING:
+    from pbft.core.receipt import Receipt
 
 
 def verify(
@@ -33,6 +26,9 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check a receipt against group.toml, offline. Ends with 1 when it proves nothing."""
+    from pbft.core.receipt import Receipt, ReceiptError
+    from pbft.keys import Libsodium
+
     files = read_group(find_group(group))
     try:
         receipt = Receipt.from_bytes(_read(file))
@@ -42,7 +38,11 @@ def verify(
         raise Failure(f"{file}: {error}", ExitCode.REJECTED) from None
     client = files.group.clients[request.client].name
     entries = [
-        {"operation": spell_operation(operation), "outcome": result.outcome.name.lower(), "result": _decode(result)}
+        {
+            "operation": spell_operation(operation),
+            "outcome": result.outcome.name.lower(),
+            "result": read_payload(result.payload),
+        }
         for operation, result in zip(request.operations, receipt.outcomes(), strict=True)
     ]
     if as_json:
@@ -55,27 +55,6 @@ def verify(
     for entry in entries:
         outcome = "" if entry["outcome"] == Outcome.OK.name.lower() else f"{entry['outcome']}: "
         say(f"  {entry['operation']}  =  {outcome}{spell(entry['result'])}")
-
-
-def spell_operation(operation: bytes) -> str:
-    """Return an operation as people write it, as in `add(5)`; in hexadecimal digits where it is of another kind."""
-    try:
-        call = decode_operation(operation)
-    except ArgumentError:
-        return operation.hex()
-    named = [f"{name}={_quote(value)}" for name, value in call.kwargs.items()]
-    return f"{call.name}({', '.join([*map(_quote, call.args), *named])})"
-
-
-def _quote(value: Plain) -> str:
-    return f'"{spell(value)}"' if isinstance(value, str) else spell(value)
-
-
-def _decode(result: Result) -> Plain:
-    try:
-        return decode_plain(result.payload)
-    except EncodingError:
-        return result.payload
 
 
 def _read(file: Path) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from pbft.client.errors import ClientClosed, InvalidOperation, NotAClient, PbftError, Refused, Timeout, Unknown
+from pbft.client.errors import ClientClosed, InvalidOperation, NotAClient, Refused, Timeout, Unknown
 from pbft.client.inspection import Inspection
 from pbft.client.reply import Reply
 from pbft.core.effects import Reason, Send
@@ -25,6 +25,7 @@ from pbft.core.messages import RefusalReason
 from pbft.core.session import Completed, Lost, Session, SessionEffect
 from pbft.core.settings import Now
 from pbft.encoding import EncodingError, Plain
+from pbft.errors import PbftError
 from pbft.group_file import GroupFile, read_group
 from pbft.keys import Libsodium, PrivateKey
 from pbft.machine import encode_operation

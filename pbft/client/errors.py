@@ -9,14 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pbft.core.group import ReplicaId
+from pbft.errors import PbftError
 from pbft.machine import Rejected
 
 if TYPE_CHECKING:
     from pbft.client.reply import Reply
-
-
-class PbftError(Exception):
-    """The base of everything that a client raises about a call."""
 
 
 class OperationRejected(Rejected, PbftError):

@@ -1,7 +1,7 @@
 """Asking replicas how they are.
 
-Owns: which reports are waited for, and the questions. Sans-IO: whoever drives it sends what it returns. A question goes
-only where the session's address is proven; elsewhere a greeting goes first.
+Owns: which reports are waited for, for how long a round waits, and the questions. Knows no sockets: whoever drives it
+sends what it returns. A question goes only where the session's address is proven; elsewhere a greeting goes first.
 """
 
 from __future__ import annotations

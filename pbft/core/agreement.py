@@ -52,8 +52,8 @@ class Agreement:
         body = PrePrepare(self.view, sequence, batch_digest(data))
         envelope = self._out.seal(Kind.PRE_PREPARE, body, data)
         slot = self._log.slot(sequence)
-        self._log.keep(slot)
         slot.proposal = Proposal(self.view, body.digest, envelope, self._out.now.wall_ms, requests)
+        self._log.keep(slot)
         self._out.notice(Proposed(self.view, sequence, body.digest, len(requests)))
         self._out.vote(envelope, ())
         self._advance(slot)
@@ -140,8 +140,8 @@ class Agreement:
     def _on_second_pre_prepare(self, slot: Slot, first: Envelope, envelope: Envelope, sender: ReplicaId) -> None:
         if first.body == envelope.body:
             return self._out.ignore(Reason.DUPLICATE, envelope, sender)
-        if not slot.conflict_judged:
-            slot.conflict_judged = True
+        if sender not in slot.judged:
+            slot.judged[sender] = None
             if not self._out.genuine(envelope):
                 return self._out.ignore(Reason.BAD_SIGNATURE, envelope, sender)
             self._out.blame(self._out.group.primary(self.view), first, envelope)

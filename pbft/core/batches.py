@@ -35,7 +35,7 @@ def read_request(envelope: Envelope, data: bytes | None = None) -> SignedRequest
     Raises EncodingError when the body is no request, or names another client than the one that sends it.
     """
     if envelope.kind is not Kind.REQUEST or envelope.beside:
-        raise EncodingError("nothing goes beside a request")
+        raise EncodingError("not a request, or something goes beside it")
     request = unpack(Request, envelope.body)
     if request.client != envelope.sender:
         raise EncodingError("a request is signed by the client it names")
@@ -76,6 +76,8 @@ def read_batch(
         requests = tuple(read_request(Envelope.from_bytes(item), item) for item in batch.requests)
     except EncodingError as error:
         raise BatchError(str(error)) from None
+    if sum(len(signed.request.operations) for signed in requests) > limits.batch_operations:
+        raise BatchError("more operations than batch_operations")
     for signed in requests:
         if signed.request.client not in group.clients:
             raise BatchError("a request of an unknown client")

@@ -37,6 +37,8 @@ class Kind(IntEnum):
 FROM_CLIENTS: Final = frozenset({Kind.REQUEST, Kind.HELLO, Kind.INSPECT})
 SIGNED: Final = frozenset({Kind.REQUEST, Kind.PRE_PREPARE, Kind.PREPARE, Kind.COMMIT, Kind.REPLY})
 """The others are hints or questions between two parties, authenticated by their link alone."""
+WITH_SOMETHING_BESIDE: Final = frozenset({Kind.PRE_PREPARE, Kind.REPLY})
+"""Nothing goes beside the others: it would be kept with a vote, handed on with it, and covered by no signature."""
 
 Sender = ReplicaId | ClientKey
 """A replica by its number, a client by its public key."""
@@ -90,6 +92,8 @@ class Envelope:
             raise EncodingError(f"a {kind.name} carries a signature of the wrong length")
         if not (len(sender) == 32 if isinstance(sender, bytes) else type(sender) is int and 0 <= sender < 2**16):
             raise EncodingError("an envelope's sender is a replica's number or a client's key of 32 bytes")
+        if beside and kind not in WITH_SOMETHING_BESIDE:
+            raise EncodingError(f"nothing goes beside a {kind.name}")
         if (kind in FROM_CLIENTS) != isinstance(sender, bytes):
             raise EncodingError(f"a {kind.name} comes from the wrong role")
         return cls(kind, sender, body, signature, beside)

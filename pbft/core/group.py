@@ -91,6 +91,8 @@ class Limits:
     request_bytes: int = 256 * 1024
     batch_bytes: int = 1024 * 1024
     batch_requests: int = 1024
+    batch_operations: int = 4096
+    """Operations of one batch together: what one client can make everybody do before anything else is heard."""
     results_bytes: int = 256 * 1024
     """Encoded results of one request together."""
     sessions_per_client: int = 64
@@ -112,6 +114,8 @@ class Limits:
             raise GroupError("log_size (L) must be at least twice checkpoint_interval (K)")
         if self.request_bytes < self.operation_bytes + WRAPPING_BYTES:
             raise GroupError(f"request_bytes must exceed operation_bytes by {WRAPPING_BYTES} for the signed header")
+        if self.batch_operations < self.operations_per_request:
+            raise GroupError("batch_operations must be at least operations_per_request")
         if self.results_bytes < 128 * self.operations_per_request:
             raise GroupError("results_bytes must allow 128 bytes for each of operations_per_request")
         if self.batch_bytes < self.request_bytes + WRAPPING_BYTES:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pbft.core.batches import SignedRequest
 from pbft.core.envelope import Envelope
+from pbft.core.group import ReplicaId
 from pbft.core.votes import Votes
 
 
@@ -41,8 +42,8 @@ class Slot:
     commits: Votes = field(default_factory=Votes)
     prepared: bool = False
     committed: bool = False
-    conflict_judged: bool = False
-    """A second pre-prepare costs a verification; a slot pays for that once (design 4.4)."""
+    judged: dict[ReplicaId, None] = field(default_factory=dict)
+    """Whose word for a second pre-prepare was verified: once each, so that a forgery hides no real one (design 4.4)."""
 
 
 class Log:
@@ -56,6 +57,7 @@ class Log:
         self._size = size
         self._slots: dict[int, Slot] = {}
         self._last = 0
+        self._begun = 0
         self.low = 0
 
     @property
@@ -82,6 +84,8 @@ class Log:
         """Keep a slot, now that something in it counts: what is refused must leave nothing behind."""
         self._slots[slot.sequence] = slot
         self._last = max(self._last, slot.sequence)
+        if slot.proposal is not None or slot.held_back is not None:
+            self._begun = max(self._begun, slot.sequence)
 
     def find(self, sequence: int) -> Slot | None:
         """Return a slot if it exists."""
@@ -96,6 +100,11 @@ class Log:
     def last(self) -> int:
         """The greatest sequence of which anything is known, or the low watermark."""
         return max(self._last, self.low)
+
+    @property
+    def begun(self) -> int:
+        """The greatest sequence that the primary of a view proposed something for, as far as is known here."""
+        return self._begun
 
     def trail(self, executed: int) -> None:
         """Move the low watermark behind execution and forget what falls below it."""

@@ -17,10 +17,11 @@ from pbft.core.group import Group
 from pbft.core.messages import OperationResult, Reply
 from pbft.core.replies import ReadReply, leaf
 from pbft.encoding import EncodingError
+from pbft.errors import PbftError
 from pbft.machine import Outcome, Result
 
 
-class ReceiptError(ValueError):
+class ReceiptError(PbftError, ValueError):
     """A receipt that proves nothing; the message says why."""
 
 

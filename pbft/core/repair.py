@@ -13,6 +13,8 @@ from pbft.core.messages import Status
 from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
 
+_PATIENCE = 16
+"""Statuses sent in vain before votes alone, without a proposal, are no longer a reason to ask."""
 _HAS_BATCH = 1
 _IS_PREPARED = 2
 
@@ -46,6 +48,11 @@ class Repair:
         self._attempt = 0
         self._interval_ms = self._settings.status_interval_ms
         self.due_ms = max(self.due_ms, self._out.now.monotonic_ms + self._interval_ms)
+
+    @property
+    def patient(self) -> bool:
+        """Whether asking in vain has only just begun."""
+        return self._attempt < _PATIENCE
 
     def progressed(self, executed: int) -> None:
         """Start over after progress: soon when peers are known to be ahead, after a quiet interval otherwise."""

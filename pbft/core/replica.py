@@ -10,7 +10,7 @@ from typing import assert_never
 
 from pbft.core.agreement import Agreement
 from pbft.core.effects import Effect, Executed, ExecutedRequest, Reason
-from pbft.core.envelope import Envelope, Kind, Sender, Signer, Verifier
+from pbft.core.envelope import WITH_SOMETHING_BESIDE, Envelope, Kind, Sender, Signer, Verifier
 from pbft.core.execution import Execution
 from pbft.core.group import Group, ReplicaId
 from pbft.core.log import Log, Proposal, Slot
@@ -115,6 +115,8 @@ class Replica:
     # Dispatch.
 
     def _dispatch(self, envelope: Envelope, sender: Sender) -> None:
+        if envelope.beside and envelope.kind not in WITH_SOMETHING_BESIDE:
+            return self._out.ignore(Reason.MALFORMED, envelope, sender)
         match envelope.kind:
             case Kind.REQUEST:
                 self._service.on_request(envelope, sender, self.group.primary(self._agreement.view))
@@ -167,11 +169,15 @@ class Replica:
 
     @property
     def _unfinished(self) -> bool:
-        """Whether something is under way: a start, a slot not executed, a request waiting, or peers ahead of us."""
+        """Whether something is under way: a start, a slot not executed, a request waiting, or peers ahead of us.
+
+        Votes for what nobody proposed count for some time only: one liar's must not keep an idle group talking.
+        """
         executed = self._execution.executed
         return (
             not self._repair.greeted
-            or self._log.last > executed
+            or self._log.begun > executed
+            or (self._log.last > executed and self._repair.patient)
             or len(self._waiting) > 0
             or self._repair.supported() > executed
         )

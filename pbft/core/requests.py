@@ -58,11 +58,13 @@ class WaitingRequests:
         """Say whether this request fits the bounds, once the older one of its session has made room for it."""
         held = self.held(signed.request.client, signed.request.session)
         freed, freed_bytes = (1, len(held.data)) if held is not None else (0, 0)
-        of_client = len(self._by_client.get(signed.request.client, {}))
+        of_client = self.of(signed.request.client)
+        more_bytes = len(signed.data) - freed_bytes
         return (
             self._count - freed < self._settings.waiting_requests
-            and self._bytes - freed_bytes + len(signed.data) <= self._settings.waiting_bytes
-            and of_client - freed < self._settings.waiting_requests_per_client
+            and self._bytes + more_bytes <= self._settings.waiting_bytes
+            and len(of_client) - freed < self._settings.waiting_requests_per_client
+            and sum(len(each.data) for each in of_client) + more_bytes <= self._settings.waiting_bytes_per_client
         )
 
     def add(self, signed: SignedRequest) -> None:
@@ -100,6 +102,7 @@ class WaitingRequests:
         They stay here until they execute, but are not taken again.
         """
         taken: list[SignedRequest] = []
+        operations = limits.batch_operations
         # A batch's header is an array's and a time: an eighth of what the limits leave for it, so a lone request fits.
         room = limits.batch_bytes - WRAPPING_BYTES // 8
         while self._turns and len(taken) < limits.batch_requests:
@@ -107,7 +110,8 @@ class WaitingRequests:
             unproposed = [each for each in self._by_client[client].values() if not each.proposed]
             waiting = unproposed[0]
             room -= len(waiting.signed.data) + ITEM_BYTES
-            if room < 0:
+            operations -= len(waiting.signed.request.operations)
+            if room < 0 or operations < 0:
                 break
             waiting.proposed = True
             taken.append(waiting.signed)

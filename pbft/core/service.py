@@ -125,6 +125,9 @@ class Service:
 
     def _on_stale(self, signed: SignedRequest, sender: Sender) -> None:
         request = signed.request
+        if sender != request.client:
+            # What others bring is not answered: they could aim a client's own replies at it.
+            return self._out.ignore(Reason.STALE, signed.envelope, sender)
         last = self._execution.clients.last(request.client, request.session)
         if last is None or last.request_digest != signed.digest:
             return self._out.ignore(Reason.STALE, signed.envelope, sender)

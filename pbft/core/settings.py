@@ -6,6 +6,10 @@ Owns: `Now`, and the settings that are no part of the group id because no two re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+MAX_REPAIR_SLOTS: Final = 1_024
+"""As many sequences as one STATUS may speak of (`pbft.core.messages.Status.held`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class ReplicaSettings:
     waiting_requests_per_client: int = 64
     """Requests of one client held at most: one a session."""
     waiting_bytes: int = 64 * 1024 * 1024
+    waiting_bytes_per_client: int = 8 * 1024 * 1024
+    """One client's share, so that a few with large requests do not fill the room for all."""
     relay_gap_ms: int = 100
     """A backup relays one waiting request to the primary this far apart at most, however often its client sends it."""
     reply_gap_ms: int = 50

@@ -49,7 +49,8 @@ class Votes:
 
     def __init__(self) -> None:
         self._held: dict[tuple[int, ReplicaId], Vote] = {}
-        self._conflict_judged = False
+        self._judged: dict[tuple[ReplicaId, bool], None] = {}
+        """Members of whom a conflict was judged, apart for what they sent themselves and what others relayed."""
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -62,7 +63,8 @@ class Votes:
         """Take a member's vote in a view, or say why not.
 
         One that somebody else relayed must verify before it takes its signer's place. Where a different vote is held,
-        both are verified, once for all votes here, so that a flood of conflicts costs no more than one.
+        both are verified: once a member for what came on its own link and once for what others relayed, so that a flood
+        of conflicts costs little, and a forged one does not use up the judgement of a real one.
         """
         held = self._held.get((view, member))
         if held is None:
@@ -74,9 +76,9 @@ class Votes:
             return Admission.HELD
         if held.digest == vote.digest:
             return Admission.DUPLICATE
-        if self._conflict_judged:
+        if (member, relayed) in self._judged:
             return Admission.CONFLICTING
-        self._conflict_judged = True
+        self._judged[member, relayed] = None
         if not verify(vote.envelope):
             return Admission.BAD_SIGNATURE
         vote.trusted = True

@@ -12,6 +12,8 @@ secrets, sockets or processes.
 from pbft.group_file.layout import (
     DATAGRAM_BYTES,
     FILE_NAME,
+    MAX_DATAGRAM_BYTES,
+    MIN_DATAGRAM_BYTES,
     NAME,
     NAME_RULE,
     Address,
@@ -25,6 +27,8 @@ from pbft.group_file.writing import describe_group, write_group
 __all__ = [
     "DATAGRAM_BYTES",
     "FILE_NAME",
+    "MAX_DATAGRAM_BYTES",
+    "MIN_DATAGRAM_BYTES",
     "NAME",
     "NAME_RULE",
     "Address",

@@ -13,6 +13,7 @@ from typing import Final
 
 from pbft.core.group import Group
 from pbft.core.settings import ReplicaSettings
+from pbft.errors import PbftError
 
 FILE_NAME: Final = "group.toml"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -23,6 +24,7 @@ DATAGRAM_BYTES: Final = 1_200
 """What every path of the internet carries in one piece."""
 MIN_DATAGRAM_BYTES: Final = 512
 MAX_DATAGRAM_BYTES: Final = 65_507
+"""What UDP over IPv4 can carry."""
 
 APP_FILE: Final = re.compile(r"(?P<path>.*\.py)(?P<rest>:.*)?", re.DOTALL)
 """A specification of an application that names a file."""
@@ -32,7 +34,7 @@ _HOST: Final = re.compile(
 )
 
 
-class GroupFileError(Exception):
+class GroupFileError(PbftError):
     """A group that cannot be read or written. The message is one sentence that says where and what to write."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from pbft.core.group import GENESIS_VERSION, Genesis, Group, GroupError, Limits, Member, RegisteredClient
-from pbft.core.settings import ReplicaSettings
+from pbft.core.settings import MAX_REPAIR_SLOTS, ReplicaSettings
 from pbft.encoding import EncodingError
 from pbft.group_file.layout import (
     DATAGRAM_BYTES,
@@ -124,6 +124,13 @@ def _read_settings(section: Section, group: Group) -> tuple[ReplicaSettings, int
     )
     if settings.window > group.limits.log_size:
         section.fail(f"window must be at most log_size, {group.limits.log_size}, not {settings.window}")
+    if settings.repair_slots > MAX_REPAIR_SLOTS:
+        section.fail(f"repair_slots must be at most {MAX_REPAIR_SLOTS}, not {settings.repair_slots}")
+    if settings.status_interval_max_ms < settings.status_interval_ms:
+        section.fail(
+            f"status_interval_max_ms must be at least status_interval_ms, {settings.status_interval_ms}, "
+            f"not {settings.status_interval_max_ms}"
+        )
     datagram_bytes = section.number("datagram_bytes", DATAGRAM_BYTES, MIN_DATAGRAM_BYTES)
     if datagram_bytes > MAX_DATAGRAM_BYTES:
         section.fail(f"datagram_bytes must be at most {MAX_DATAGRAM_BYTES}, not {datagram_bytes}")

@@ -12,7 +12,7 @@ import tomli_w
 
 from pbft.core.group import GENESIS_VERSION, Limits, RegisteredClient
 from pbft.core.settings import ReplicaSettings
-from pbft.group_file.layout import APP_FILE, GroupFile, GroupFileError
+from pbft.group_file.layout import APP_FILE, DATAGRAM_BYTES, GroupFile, GroupFileError
 from pbft.group_file.parameters import to_toml
 
 
@@ -51,8 +51,7 @@ def describe_group(group: GroupFile) -> str:
     parts.append(_REPLICAS + "\n".join(_describe_replicas(group)))
     if genesis.clients:
         parts.append(_CLIENTS + "\n".join(map(_describe_client, genesis.clients)))
-    settings = {each.name: getattr(group.settings, each.name) for each in fields(ReplicaSettings)}
-    parts.append(_SETTINGS + _dump("settings", {"lab": group.lab, "datagram_bytes": group.datagram_bytes, **settings}))
+    parts.append(_SETTINGS + _dump("settings", _describe_settings(group)))
     return "\n".join(parts)
 
 
@@ -79,9 +78,11 @@ _REPLICAS: Final = """\
 _CLIENTS: Final = """\
 # The clients that the group answers. The application sees their names.
 """
-_SETTINGS: Final = """\
+_SETTINGS: Final = f"""\
 # This host's own matter, and no part of the id: `lab` says that all replicas run on one machine, to play with,
-# `datagram_bytes` is the largest datagram sent, `window` how many sequences are in flight at most.
+# `datagram_bytes` is the largest datagram sent, `window` how many sequences are in flight at most. Before a replica
+# moves to another host, set `lab` to false and `datagram_bytes` to {DATAGRAM_BYTES} in every copy of this file: larger
+# ones are sure to arrive on one machine only. Settings that are not written here have their usual values.
 """
 
 
@@ -97,6 +98,17 @@ def _describe_replicas(group: GroupFile) -> Iterator[str]:
             "client_address": str(client_address),
         }
         yield "[[replica]]\n" + tomli_w.dumps(entry)
+
+
+def _describe_settings(group: GroupFile) -> dict[str, Any]:
+    """Return what whoever opens the file should know of, and whatever else is not as usual."""
+    shown = {"lab": group.lab, "datagram_bytes": group.datagram_bytes, "window": group.settings.window}
+    standard = ReplicaSettings()
+    for each in fields(ReplicaSettings):
+        value = getattr(group.settings, each.name)
+        if value != getattr(standard, each.name):
+            shown[each.name] = value
+    return shown
 
 
 def _describe_client(client: RegisteredClient) -> str:

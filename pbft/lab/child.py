@@ -1,7 +1,6 @@
-"""One replica as a process of this machine: marked as running, then run.
+"""One replica as a process of this machine: `python -m pbft.lab.child DIR I [--with-parent]`.
 
-Owns: the order of the two, and the process's entry, `python -m pbft.lab.child DIR I [--with-parent]`, which is what
-launchers start: it imports nothing that only people at a terminal need.
+Owns: the entry that launchers start; it imports nothing that only people at a terminal need.
 """
 
 from __future__ import annotations
@@ -10,31 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from pbft.group_file import GroupFileError, read_group
-from pbft.lab.marks import Mark
-from pbft.node.process import EXIT_CANNOT_START, run_replica
-
-
-def run_marked(directory: Path, index: int, with_parent: bool = False) -> int:
-    """Run a replica until it is told to stop; return its exit code, 2 when it cannot start or runs already.
-
-    What went wrong is one sentence on standard error.
-    """
-    try:
-        files = read_group(directory)
-        known = index < files.group.n
-        mark = Mark.take(files.data(index)) if known else None
-    except (GroupFileError, OSError) as error:
-        print(error, file=sys.stderr)
-        return EXIT_CANNOT_START
-    if known and mark is None:
-        print(f"replica {index} of {directory} is running already; stop it: pbft down {directory}", file=sys.stderr)
-        return EXIT_CANNOT_START
-    try:
-        return run_replica(directory, index, with_parent=with_parent)
-    finally:
-        if mark is not None:
-            mark.release()
+from pbft.node.process import run_replica
 
 
 def main(words: list[str]) -> int:
@@ -43,7 +18,7 @@ def main(words: list[str]) -> int:
     sys.path.append(os.getcwd())
     directory, index, *rest = words
     try:
-        return run_marked(Path(directory), int(index), rest == ["--with-parent"])
+        return run_replica(Path(directory), int(index), with_parent=rest == ["--with-parent"])
     except KeyboardInterrupt:
         return 0
 

@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from pbft.client import Client
+from pbft.errors import PbftError
 from pbft.group_file import GroupFile
-from pbft.lab.marks import Mark
 from pbft.lab.ports import refuse_taken
 from pbft.lab.processes import Child, running, stop_children
 from pbft.lab.registry import note_started
 from pbft.lab.survey import Survey, survey
+from pbft.node.marks import Mark
 
 READY_SECONDS: Final = 30.0
 """How long a group may take from its first process to the last one's first answer."""
@@ -27,7 +28,7 @@ _ASK_SECONDS: Final = 0.5
 _PAUSE_SECONDS: Final = 0.05
 
 
-class StartError(Exception):
+class GroupStartError(PbftError):
     """A local group that cannot start. The message is one sentence that says what to do."""
 
 
@@ -61,7 +62,7 @@ class LocalGroup:
     def start(self, client: str, detach: bool = False, note: bool = True) -> Survey:
         """Start all replicas and wait until each of them answers `client`; return what they say.
 
-        Raises StartError, PortError or Interrupted. `note` makes this the group that commands mean by default.
+        Raises GroupStartError, PortError or Interrupted. `note` makes this the group that commands mean by default.
         """
         self._refuse_others()
         refuse_taken([*self.files.replica_addresses, *self.files.client_addresses])
@@ -82,15 +83,15 @@ class LocalGroup:
     def _refuse_others(self) -> None:
         directory = self.files.directory
         if not self.files.lab:
-            raise StartError(
+            raise GroupStartError(
                 f"the group in {directory} is not one machine's to start; run each replica where its key is: "
                 f"pbft replica {directory} NUMBER"
             )
         self._mark = Mark.take(directory / "data")
         if self._mark is None:
-            raise StartError(f"the group in {directory} is running already, or just starting; see pbft status")
+            raise GroupStartError(f"the group in {directory} is running already, or just starting; see pbft status")
         if found := running(self.files):
-            raise StartError(
+            raise GroupStartError(
                 f"the group in {directory} is running already (replicas {', '.join(map(str, found))}); "
                 f"stop it first: pbft down {directory}"
             )
@@ -103,13 +104,13 @@ class LocalGroup:
                     raise Interrupted
                 for child in self.ended():
                     words = child.last_words() or f"its process ended with code {child.exit_code}"
-                    raise StartError(f"replica {child.replica} did not start: {words}")
+                    raise GroupStartError(f"replica {child.replica} did not start: {words}")
                 found = await survey(asking, self.files, _ASK_SECONDS)
                 if len(found.answering) == self.files.group.n:
                     return found
                 if time.monotonic() > end:
                     missing = [each.replica for each in found.seen if each.report is None]
-                    raise StartError(
+                    raise GroupStartError(
                         f"replicas {', '.join(map(str, missing))} did not answer within {READY_SECONDS:.0f} seconds; "
                         f"see {self.files.directory / 'data'}"
                     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pbft.core.group import MAX_REPLICAS, MIN_REPLICAS, Genesis, Group, GroupError, Member, RegisteredClient
+from pbft.errors import PbftError
 from pbft.group_file import (
     FILE_NAME,
     NAME,
@@ -38,7 +39,7 @@ LOCAL_DATAGRAM_BYTES: Final = 8_192
 """Fits the smallest bound that systems put on a loopback datagram (macOS: 9,216)."""
 
 
-class MakeError(Exception):
+class MakeError(PbftError):
     """A group that cannot be made as asked. The message is one sentence that says what to do."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from pbft.errors import PbftError
 from pbft.group_file import FILE_NAME, Address, GroupFileError, read_group
 
 LOCAL_HOST: Final = "127.0.0.1"
@@ -21,7 +22,7 @@ LAST_PORT: Final = 31_999
 """Below the ports that systems hand out for a moment to whoever asks for any (Linux: 32768 and above)."""
 
 
-class PortError(Exception):
+class PortError(PbftError):
     """Ports that cannot be had. The message is one sentence that says what to do."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pbft.group_file import GroupFile
-from pbft.lab.marks import holder, send_signal
+from pbft.node.marks import holder, send_signal
 
 GRACE_SECONDS: Final = 5.0
 """How long a replica may take to stop by itself."""
@@ -94,11 +94,7 @@ def running(files: GroupFile) -> dict[int, int]:
     return {replica: pid for replica, pid in found if pid is not None}
 
 
-def stop_children(
-    children: Sequence[Child],
-    hurry: Callable[[], bool] = lambda: False,
-    grace_seconds: float = GRACE_SECONDS,
-) -> None:
+def stop_children(children: Sequence[Child], hurry: Callable[[], bool]) -> None:
     """Stop replicas that this process started; on return none of them runs.
 
     `hurry` is asked all the while: once it says so, nobody is given more time.
@@ -107,7 +103,7 @@ def stop_children(
         child.send(signal.SIGTERM)
         # A paused one would never hear it.
         child.send(signal.SIGCONT)
-    _wait_until(lambda: all(child.exit_code is not None for child in children), grace_seconds, hurry)
+    _wait_until(lambda: all(child.exit_code is not None for child in children), GRACE_SECONDS, hurry)
     for child in children:
         child.send(signal.SIGKILL)
     _wait_until(lambda: all(child.exit_code is not None for child in children), None)
@@ -128,11 +124,10 @@ def stop_running(files: GroupFile, grace_seconds: float = GRACE_SECONDS) -> dict
     return found
 
 
-def _wait_until(done: Callable[[], bool], seconds: float | None, hurry: Callable[[], bool] = lambda: False) -> bool:
-    """Wait for something that other processes do; say whether it came."""
+def _wait_until(done: Callable[[], bool], seconds: float | None, hurry: Callable[[], bool] = lambda: False) -> None:
+    """Wait for something that other processes do, until it comes or waiting is over."""
     end = None if seconds is None else time.monotonic() + seconds
     while not done():
         if hurry() or (end is not None and time.monotonic() >= end):
-            return False
+            return
         time.sleep(_PAUSE_SECONDS)
-    return True

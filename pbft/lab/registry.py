@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 
-from pbft.lab.marks import holder
+from pbft.node.marks import holder
 
 
 def note_started(directory: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pbft.client import Client
 from pbft.group_file import GroupFile
-from pbft.lab.marks import holder
+from pbft.node.marks import holder
 
 NOT_RUNNING: Final = "not running"
 NO_ANSWER: Final = "no answer"

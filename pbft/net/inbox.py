@@ -49,7 +49,7 @@ class FairInbox(Generic[Peer, Item]):
         self._count += 1
         return True
 
-    def take(self) -> tuple[Peer, Item] | None:
+    def take(self) -> Item | None:
         """Return the next item: the oldest of the peer that has waited longest for a turn."""
         if not self._queues:
             return None
@@ -59,4 +59,4 @@ class FairInbox(Generic[Peer, Item]):
         self._count -= 1
         if queue.items:
             self._queues[peer] = queue
-        return peer, item
+        return item

@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from pbft.core.envelope import Sender
 from pbft.core.group import Group
 from pbft.encoding import digest
+from pbft.group_file import DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
 from pbft.net.drops import Drop
 from pbft.net.fragments import Fragment, split, well_formed
 
@@ -30,10 +31,6 @@ STREAM_BYTES: Final = 8
 TAG_BYTES: Final = 16
 _HEADER: Final = struct.Struct(">BB16s8sQHHI")
 OVERHEAD_BYTES: Final = _HEADER.size + TAG_BYTES
-
-MIN_DATAGRAM_BYTES: Final = 512
-MAX_DATAGRAM_BYTES: Final = 65_507
-"""What UDP over IPv4 can carry."""
 
 _WINDOW: Final = 4096
 """How far behind the newest datagram of its stream another may arrive. Reordering is far smaller than this, and a
@@ -118,7 +115,7 @@ class Link:
         key: LinkKey,
         stream: bytes,
         largest_bytes: int,
-        datagram_bytes: int = 1_200,
+        datagram_bytes: int = DATAGRAM_BYTES,
         streams: int = 64,
     ) -> None:
         if len(stream) != STREAM_BYTES:

@@ -38,12 +38,11 @@ class Letter(NamedTuple):
 
 @dataclass(frozen=True)
 class MailboxLimits:
-    """What the peers of one mailbox may cost. All but the first count for each peer."""
+    """What each peer of a mailbox may cost."""
 
     message_bytes: int
     """The largest message accepted."""
     queued_messages: int = 1_024
-    unfinished_messages: int = 64
 
     @property
     def queued_bytes(self) -> int:
@@ -74,7 +73,7 @@ class Mailbox:
         self._link = link
         self._metrics = metrics
         # Fragments of the least size double a message's cost: twice two, so that the largest always fits.
-        self._reassembly = Reassembly(ReassemblyLimits(4 * limits.message_bytes, limits.unfinished_messages))
+        self._reassembly = Reassembly(ReassemblyLimits(4 * limits.message_bytes))
         self._inbox: FairInbox[Sender, Letter] = FairInbox(limits.queued_messages, limits.queued_bytes)
         self._pacer: Pacer[SocketAddress] = Pacer()
         self._counted_incomplete = 0
@@ -117,8 +116,7 @@ class Mailbox:
 
     def take(self) -> Letter | None:
         """Return the next message, peers in turn, or None."""
-        taken = self._inbox.take()
-        return taken[1] if taken else None
+        return self._inbox.take()
 
     async def send(self, to: Sender, message: bytes, address: SocketAddress, now_ms: int) -> None:
         """Send a message to a party, where it is. The rest of a large one leaves by `flush`."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 
 from pbft.core.group import ReplicaId
+from pbft.errors import PbftError
 from pbft.group_file import Address, GroupFile
 from pbft.net.link import LinkKey, Purpose
 from pbft.net.mailbox import Mailbox, open_mailbox, replica_limits, request_limits
@@ -20,7 +21,7 @@ from pbft.node.greeter import SECRET_BYTES, Greeter
 from pbft.node.store import MemoryStore, Store
 
 
-class StartError(Exception):
+class StartError(PbftError):
     """A replica that cannot start. The message is one sentence that says what to do."""
 
 
@@ -51,7 +52,7 @@ async def open_driver(files: GroupFile, replica: Driven, key: LinkKey, store: St
         replicas,
         clients,
         Greeter(replica.me, os.urandom(SECRET_BYTES), group.limits.sessions_per_client),
-        store or MemoryStore(group.limits.log_size),
+        store or MemoryStore(),
         metrics,
         bell,
         [await resolve(each.host, each.port, family) if is_number(each.host) else None for each in addresses],

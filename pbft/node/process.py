@@ -1,6 +1,6 @@
 """A replica as a process: from a group's folder to an exit code.
 
-Owns: what happens before the first and after the last turn of the driver: keys, application, pid file, log and
+Owns: what happens before the first and after the last turn of the driver: the mark, keys, application, log and
 signals. Knows nothing of the protocol.
 """
 
@@ -16,49 +16,64 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pbft.core.effects import Effect, Evidence
 from pbft.core.replica import Replica
-from pbft.core.settings import Now
-from pbft.group_file import GroupFile, GroupFileError, read_group
-from pbft.keys import KeyFileError, Libsodium, PrivateKey
-from pbft.loading import AppError, application_name, create_application, load_application
+from pbft.errors import PbftError
+from pbft.group_file import GroupFile, read_group
+from pbft.keys import Libsodium, PrivateKey
+from pbft.loading import application_name, create_application, load_application
+from pbft.machine import Application
 from pbft.net.names import follow_names
 from pbft.net.transport import RECEIVE_BUFFER_BYTES
 from pbft.node.assembly import StartError, open_driver
 from pbft.node.driver import Driver
-from pbft.node.journal import Journal
+from pbft.node.event_log import EventLog
+from pbft.node.incidents import Incidents
+from pbft.node.marks import Mark
 
 EXIT_CANNOT_START: Final = 2
 EXIT_INTERNAL_ERROR: Final = 70
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
-WITH_PARENT_VARIABLE: Final = "PBFT_WITH_PARENT"
-"""Set to 1 by a parent that holds the other end of our standard input: its end is ours too, however it comes."""
-
 
 def run_replica(directory: Path, index: int, *, with_parent: bool = False) -> int:
     """Run one replica until SIGTERM or SIGINT; return the exit code: 0, 2 when it cannot start, 70 after a bug.
 
-    What went wrong is one sentence on standard error. `with_parent`, or PBFT_WITH_PARENT=1 in the environment, also
+    What went wrong is one sentence on standard error; that it runs already is one such reason. `with_parent` also
     stops it when its standard input ends, which happens whenever the process that holds the other end is gone.
     """
-    with_parent = with_parent or os.environ.get(WITH_PARENT_VARIABLE) == "1"
     try:
-        files, replica, key = _prepare(directory, index)
-        with _signals_restored(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(files, replica, key, with_parent))
-    except (GroupFileError, KeyFileError, AppError, StartError) as error:
+        files = read_group(directory)
+        if not 0 <= index < files.group.n:
+            raise StartError(f"there is no replica {index} in {directory}; its replicas are 0 to {files.group.n - 1}")
+        with _marked(files, directory, index):
+            application, key = _prepare(files, index)
+            with _signals_restored(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                return runner.run(_serve(files, index, application, key, with_parent))
+    except PbftError as error:
         print(error, file=sys.stderr)
         return EXIT_CANNOT_START
 
 
-def _prepare(directory: Path, index: int) -> tuple[GroupFile, Replica, PrivateKey]:
-    """Read everything a replica needs. Raises an error of one sentence for whatever does not fit."""
-    files = read_group(directory)
+@contextlib.contextmanager
+def _marked(files: GroupFile, directory: Path, index: int) -> Iterator[None]:
+    """Hold the mark of a replica, so that none runs twice and everybody finds its process."""
+    folder = files.data(index)
+    try:
+        mark = Mark.take(folder)
+    except OSError as error:
+        raise StartError(f"replica {index} cannot write to {folder}: {error.strerror}") from None
+    if mark is None:
+        raise StartError(f"replica {index} of {directory} is running already; stop it: pbft down {directory}")
+    try:
+        yield
+    finally:
+        mark.release()
+
+
+def _prepare(files: GroupFile, index: int) -> tuple[Application, PrivateKey]:
+    """Read everything else a replica needs. Raises an error of one sentence for whatever does not fit."""
     group = files.group
-    if not 0 <= index < group.n:
-        raise StartError(f"there is no replica {index} in {directory}; its replicas are 0 to {group.n - 1}")
     key = PrivateKey.load(files.replica_key(index))
     member = group.members[index]
     if (key.public_key, key.link_key) != (member.public_key, member.link_key):
@@ -73,8 +88,7 @@ def _prepare(directory: Path, index: int) -> tuple[GroupFile, Replica, PrivateKe
             f"{files.path} names {files.application}, which is {name}, but the group agreed on "
             f"{group.genesis.application}; name that class under [application]"
         )
-    machine = create_application(application, dict(group.genesis.parameters))
-    return files, Replica(index, group, machine, key, Libsodium(), files.settings), key
+    return create_application(application, dict(group.genesis.parameters)), key
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -85,42 +99,40 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _serve(files: GroupFile, replica: Replica, key: PrivateKey, with_parent: bool) -> int:
-    folder = files.data(replica.me)
+async def _serve(files: GroupFile, index: int, application: Application, key: PrivateKey, with_parent: bool) -> int:
+    folder = files.data(index)
+    replica = Replica(index, files.group, application, key, Libsodium(), files.settings)
     driver = await open_driver(files, replica, key)
-    # The ports are ours, so no other process of this replica shares the folder.
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        journal = Journal(folder / "log.jsonl")
-        _write_pid(folder / "pid")
+        log = EventLog(folder / "log.jsonl")
     except OSError as error:
         await driver.close()
-        raise StartError(f"replica {replica.me} cannot write to {folder}: {error.strerror}") from None
+        raise StartError(f"replica {index} cannot write to {folder}: {error.strerror}") from None
     _stop_on_signals(driver.stop)
     if with_parent:
         _stop_with_parent(driver.stop)
     names = asyncio.create_task(follow_names(files.replica_addresses, driver.addresses, driver.family))
-    _note_start(journal, driver, files)
-    driver.watchers.append(_evidence_to(journal))
+    _note_start(log, driver, files)
+    incidents = Incidents(log, application)
+    driver.watchers.append(incidents.watch)
     try:
         await driver.run()
     except Exception as error:
-        journal.fail("failed", error, executed=replica.status().executed)
-        print(f"replica {replica.me} stopped on an internal error; see {folder / 'log.jsonl'}", file=sys.stderr)
+        log.fail("failed", error, executed=replica.status().executed, left_out=incidents.left_out)
+        print(f"replica {index} stopped on an internal error; see {folder / 'log.jsonl'}", file=sys.stderr)
         return EXIT_INTERNAL_ERROR
     else:
-        journal.note("stopped", executed=replica.status().executed)
+        log.note("stopped", executed=replica.status().executed, left_out=incidents.left_out)
         return 0
     finally:
         names.cancel()
         await driver.close()
-        journal.close()
-        _remove_pid(folder / "pid")
+        log.close()
 
 
-def _note_start(journal: Journal, driver: Driver, files: GroupFile) -> None:
+def _note_start(log: EventLog, driver: Driver, files: GroupFile) -> None:
     me, granted = driver.replica.me, driver.granted_receive_bytes
-    journal.note(
+    log.note(
         "ready",
         pid=os.getpid(),
         replica=me,
@@ -131,27 +143,11 @@ def _note_start(journal: Journal, driver: Driver, files: GroupFile) -> None:
         receive_buffer_bytes=granted,
     )
     if granted < RECEIVE_BUFFER_BYTES:
-        journal.warn(
+        log.warn(
             "small receive buffer: bursts may be lost; let the system grant more (on Linux: sysctl net.core.rmem_max)",
             granted_bytes=granted,
             wished_bytes=RECEIVE_BUFFER_BYTES,
         )
-
-
-def _evidence_to(journal: Journal) -> Callable[[Effect, Now], None]:
-    def watch(effect: Effect, now: Now) -> None:
-        if isinstance(effect, Evidence):
-            journal.warn(
-                "evidence",
-                culprit=effect.culprit,
-                kind=effect.first.kind.name,
-                # What was signed is the proof; batches that went beside are named by digests within.
-                bodies=[each.body.hex() for each in (effect.first, effect.second)],
-                signatures=[each.signature.hex() for each in (effect.first, effect.second)],
-                monotonic_ms=now.monotonic_ms,
-            )
-
-    return watch
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
@@ -185,16 +181,3 @@ def _stop_with_parent(stop: Callable[[], None]) -> None:
             loop.call_soon_threadsafe(stop)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
-
-
-def _write_pid(path: Path) -> None:
-    """Write the pid file whole or not at all: whoever reads it may send a signal there."""
-    temporary = path.with_suffix(".new")
-    temporary.write_text(f"{os.getpid()}\n", encoding="ascii")
-    temporary.replace(path)
-
-
-def _remove_pid(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if path.read_text(encoding="ascii").strip() == str(os.getpid()):
-            path.unlink()

@@ -1,11 +1,10 @@
 """Where a replica's votes are kept.
 
-Owns: the face of a store, and one that keeps them in memory. Knows nothing of when votes are cast.
+Owns: the face of a store, and the one of a replica that keeps nothing. Knows nothing of when votes are cast.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -27,24 +26,15 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Keeps the newest votes in this process's memory. Nothing survives the process, and `durable` says so.
+    """A volatile store: votes live in the replica's own log and nowhere else, and `durable` says so.
 
     A replica that restarts on it has forgotten how it voted, so it must count among the f faulty ones.
     """
 
     durable = False
 
-    def __init__(self, most: int) -> None:
-        self._votes: deque[Persist] = deque(maxlen=most)
-
     def persist(self, votes: Sequence[Persist]) -> None:
-        """Keep the votes; the oldest go when there are more than `most`."""
-        self._votes.extend(votes)
-
-    def votes(self) -> list[Persist]:
-        """Return the votes held, oldest first."""
-        return list(self._votes)
+        """Do nothing: the replica holds in memory what it voted, and what is to survive no crash is safe there."""
 
     def close(self) -> None:
-        """Forget everything."""
-        self._votes.clear()
+        """Do nothing: nothing was opened."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pbft.group_file import read_group
 from pbft.keys import PrivateKey
+from pbft.lab.processes import python_environment
 from tests.cli.conftest import LEDGER, Ran, Run
 
 AUCTION = '''
@@ -164,6 +167,15 @@ def test_a_group_that_does_not_run(run: Run, group: Path):
     assert "no replica" in stopped.out
 
 
+def test_a_group_of_several_hosts_needs_no_process_here(run: Run, group: Path):
+    """With lab = false replicas are asked, wherever they are: that none runs on this machine says nothing."""
+    public = group / "group.toml"
+    public.write_text(public.read_text().replace("lab = true", "lab = false"))
+    assert_refused(run("call", "--group", "group", "balance", "alice", "--timeout", "0.2"), 3, "replica 3: silent")
+    shown = run("status", "group", "--timeout", "0.2")
+    assert (shown.code, shown.out.count("no answer"), "pbft up" in shown.out) == (3, 4, False)
+
+
 def test_errors_are_json_for_programs(run: Run, group: Path):
     """With --json a program reads one object from one place, whatever happens."""
     for words, code in (
@@ -278,6 +290,18 @@ def test_receipts_that_prove_nothing(run: Run, group: Path, tmp_path: Path):
     (tmp_path / "r").write_bytes(b"not a receipt")
     assert_refused(run("verify", "r", "--group", "group"), 1, "r: this is not a receipt")
     assert_refused(run("verify", "nowhere", "--group", "group"), 2, "there is no file nowhere")
+
+
+def test_what_talks_and_signs_is_loaded_when_it_is_needed():
+    """Help, versions and completion come sooner without clients, sockets and keys."""
+    program = (
+        "import sys, pbft.cli.commands;"
+        "print(sorted({'pbft.client', 'pbft.keys', 'pbft.net.transport', 'pbft.node.driver'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=python_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_help_and_version(run: Run):

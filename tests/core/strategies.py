@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pbft.core import messages, receipt
 from pbft.core.codec import Within, pack
-from pbft.core.envelope import FROM_CLIENTS, SIGNED, Envelope, Kind
+from pbft.core.envelope import FROM_CLIENTS, SIGNED, WITH_SOMETHING_BESIDE, Envelope, Kind
 
 T = TypeVar("T")
 
@@ -76,7 +76,8 @@ def envelopes(draw: st.DrawFn) -> Envelope:
     sender: int | bytes = draw(st.binary(min_size=32, max_size=32)) if by_client else draw(st.integers(0, 2**16 - 1))
     width = 64 if kind in SIGNED else 0
     signature = draw(st.binary(min_size=width, max_size=width))
-    return Envelope(kind, sender, draw(st.binary(max_size=80)), signature, draw(st.binary(max_size=80)))
+    beside = draw(st.binary(max_size=80)) if kind in WITH_SOMETHING_BESIDE else b""
+    return Envelope(kind, sender, draw(st.binary(max_size=80)), signature, beside)
 
 
 @st.composite

@@ -22,6 +22,7 @@ SMALL = Limits(
     request_bytes=700,
     batch_bytes=1_300,
     batch_requests=3,
+    batch_operations=6,
 )
 SCENE = Scene(limits=SMALL)
 
@@ -90,6 +91,8 @@ def test_the_limits_themselves_are_inside():
     assert within_limits(signed(full), SMALL)
     three = [SCENE.request("alice", 1), SCENE.request("alice", 2), SCENE.request("bob", 1)]
     assert len(read(batch_of(*three))[1]) == SMALL.batch_requests
+    busy = [SCENE.request("alice", 1, (b"",) * 3), SCENE.request("bob", 1, (b"",) * 3)]
+    assert sum(len(each.request.operations) for each in read(batch_of(*busy))[1]) == SMALL.batch_operations
     room = SMALL.batch_bytes - len(batch_of(full, SCENE.request("bob", 1, (b"", bytes(100)))))
     exact = batch_of(full, SCENE.request("bob", 1, (bytes(60), bytes(100))))
     assert room > 60 + 2
@@ -110,8 +113,8 @@ def strange_requests() -> dict[str, bytes]:
         "without its client's signature, changed": replace(fine, body=SCENE.request("alice", 2).body).to_bytes(),
         "of an unknown client": SCENE.request("mallory").to_bytes(),
         "signed by the client it names": for_bob.to_bytes(),
-        "nothing goes beside": replace(fine, beside=b"x").to_bytes(),
-        "nothing goes beside, another kind": prepare.to_bytes(),
+        "nothing goes beside a REQUEST": replace(fine, beside=b"x").to_bytes(),
+        "not a request": prepare.to_bytes(),
         "over the limits, bytes of an operation": SCENE.request("alice", 1, (bytes(101),)).to_bytes(),
         "over the limits, operations": SCENE.request("alice", 1, (b"",) * 4).to_bytes(),
         "Request needs an array": SCENE.sign_request("alice", b"\x80").to_bytes(),
@@ -144,6 +147,16 @@ def test_too_many_requests_spoil_the_batch():
     """One more than batch_requests is refused."""
     with pytest.raises(BatchError, match="more requests than batch_requests"):
         read(batch_of(*(SCENE.request("alice", timestamp) for timestamp in range(4))))
+
+
+def test_too_many_operations_spoil_the_batch():
+    """Each request within its own limit, one operation too many together: refused before any signature is checked."""
+    requests = [SCENE.request("alice", timestamp, (b"",) * count) for timestamp, count in enumerate((3, 3, 1))]
+    assert all(within_limits(signed(each), SMALL) for each in requests)
+    before = SCENE.verifier.count
+    with pytest.raises(BatchError, match="more operations than batch_operations"):
+        read(batch_of(*requests))
+    assert SCENE.verifier.count == before
 
 
 def test_too_many_bytes_are_refused_before_anything_is_decoded():
@@ -208,7 +221,6 @@ def test_the_request_digest_leaves_the_signature_out():
 
 def test_only_requests_are_read_as_requests():
     """Another kind of envelope, or one with something beside it, is refused."""
-    with pytest.raises(EncodingError):
-        read_request(replace(SCENE.request("alice"), kind=Kind.HELLO, signature=b""))
-    with pytest.raises(EncodingError):
-        read_request(replace(SCENE.request("alice"), beside=b"x"))
+    for strange in ({"kind": Kind.HELLO, "signature": b""}, {"beside": b"x"}):
+        with pytest.raises(EncodingError, match="not a request, or something goes beside it"):
+            read_request(replace(SCENE.request("alice"), **strange))

@@ -18,6 +18,8 @@ from tests.core.builders import Scene
 
 KEY = bytes(range(32))
 SIGNATURE = bytes(64)
+BESIDE = {Kind.PRE_PREPARE: b"a batch", Kind.REPLY: b"results"}
+"""The kinds whose body binds by a digest what goes beside it."""
 
 
 def cbor(value: Any) -> bytes:
@@ -25,7 +27,8 @@ def cbor(value: Any) -> bytes:
 
 
 def well_formed(kind: Kind) -> Envelope:
-    return Envelope(kind, KEY if kind in FROM_CLIENTS else 1, b"body", SIGNATURE if kind in SIGNED else b"", b"beside")
+    sender = KEY if kind in FROM_CLIENTS else 1
+    return Envelope(kind, sender, b"body", SIGNATURE if kind in SIGNED else b"", BESIDE.get(kind, b""))
 
 
 # Bytes.
@@ -115,6 +118,18 @@ def test_each_kind_has_one_role_and_one_width_of_signature(kind):
         if width != len(fine.signature):
             with pytest.raises(EncodingError, match="wrong length"):
                 Envelope.from_bytes(replace(fine, signature=bytes(width)).to_bytes())
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("beside", [b"\0", bytes(2**16)])
+def test_nothing_goes_beside_what_binds_it_by_no_digest(kind, beside):
+    """A batch goes beside a PRE-PREPARE, results beside a REPLY, and not one byte beside anything else (W2)."""
+    laden = replace(well_formed(kind), beside=beside)
+    if kind in BESIDE:
+        assert Envelope.from_bytes(laden.to_bytes()) == laden
+    else:
+        with pytest.raises(EncodingError, match=f"nothing goes beside a {kind.name}"):
+            Envelope.from_bytes(laden.to_bytes())
 
 
 @given(st.data())

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbft.core.log import Log, Slot
+from pbft.core.envelope import Envelope, Kind
+from pbft.core.log import Log, Proposal, Slot
 
 SIZE = 8
 
@@ -81,6 +82,20 @@ def test_a_slot_that_was_only_looked_at_leaves_nothing_behind():
     assert log.slot(3).sequence == 3
     assert log.find(3) is None
     assert log.last == 0
+
+
+@pytest.mark.parametrize("place", ["proposal", "held_back"])
+def test_only_a_proposal_begins_a_sequence(place):
+    """Votes alone move `last`; a proposal, accepted or held back for its time, moves `begun` too, and never back."""
+    log = Log(SIZE)
+    kept(log, 7)
+    assert (log.last, log.begun) == (7, 0)
+    for sequence in (5, 2):
+        slot = log.slot(sequence)
+        setattr(slot, place, Proposal(0, bytes(32), Envelope(Kind.PRE_PREPARE, 0, b""), 0, ()))
+        assert log.begun == (0 if sequence == 5 else 5)
+        log.keep(slot)
+        assert (log.last, log.begun) == (7, 5)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-2, 60)), max_size=80))

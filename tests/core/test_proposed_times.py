@@ -6,6 +6,7 @@ import pytest
 
 from pbft.core.effects import Evidence, Ignored, Reason
 from pbft.core.envelope import Kind
+from pbft.core.messages import Status, unpack
 from tests.core.builders import WALL_MS, Microscope, Scene, forged
 
 
@@ -79,6 +80,16 @@ def test_a_proposal_held_back_is_taken_up_when_our_clock_has_moved_on():
     assert watched.replica.deadline_ms is not None
     watched.ms = max(500, watched.replica.deadline_ms)
     assert watched.tick().said(Kind.PREPARE)
+
+
+def test_a_proposal_held_back_is_not_asked_for_again():
+    """Its batch is here, though it was not voted for: the account says so, and no peer sends it a second time."""
+    watched = backup()
+    watched.give(watched.scene.pre_prepare(2, watched.scene.request(), time_ms=WALL_MS + LATE))
+    assert watched.replica.deadline_ms is not None
+    watched.ms = watched.replica.deadline_ms
+    (status,) = watched.tick().said(Kind.STATUS)
+    assert unpack(Status, status.body).held == b"\0\1"
 
 
 def test_a_second_proposal_conflicts_with_one_held_back():

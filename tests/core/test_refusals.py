@@ -11,18 +11,10 @@ from dataclasses import replace
 
 import pytest
 
-from pbft.core.effects import Broadcast, Evidence, Executed, Ignored, Persist, Reason, Send
+from pbft.core.effects import Answer, Broadcast, Evidence, Executed, Ignored, Persist, Reason, Send
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import Limits
-from pbft.core.messages import (
-    Hello,
-    Inspect,
-    Prepare,
-    PrePrepare,
-    Reply,
-    Request,
-    pack,
-)
+from pbft.core.messages import Hello, Inspect, Prepare, PrePrepare, Reply, Request, pack
 from pbft.core.settings import ReplicaSettings
 from tests.core.builders import WALL_MS, Microscope, Scene, Turn, forged, session_id
 
@@ -79,6 +71,16 @@ def requests_in_anothers_name(watched):
         watched.give(watched.scene.sign_request("alice", for_bob)),
         watched.give(replace(watched.scene.request("alice"), beside=b"x")),
     ]
+
+
+@refused(Reason.MALFORMED)
+def what_goes_beside_and_is_signed_by_nobody(watched):
+    """Nothing goes beside a vote, a status or what clients say, on whosever link it comes: not one byte (W2)."""
+    _, prepare, commit = phases(watched)
+    hello = Envelope(Kind.HELLO, watched.scene.key("alice"), pack(Hello(session_id(), b"", b"")))
+    fine = (prepare, commit, watched.scene.status(2, 0), watched.scene.request("alice"), hello)
+    turns = [watched.give(replace(each, beside=b"\0")) for each in fine]
+    return [*turns, watched.give(replace(prepare, beside=b"\0"), 3), watched.give(replace(commit, beside=b"\0"), 3)]
 
 
 @refused(Reason.NOT_FOR_REPLICAS)
@@ -255,7 +257,18 @@ def what_is_held_already(watched):
 def a_request_that_ran_last(watched):
     """It is not ordered again; its client gets the reply it got then."""
     request = executed_request(watched)
-    return [watched.give(request), watched.give(request, 2), watched.give(forged(request))]
+    turns = [watched.give(request), watched.give(forged(request))]
+    assert len([answer for turn in turns for answer in turn.answers()]) == 1
+    return turns
+
+
+@refused(Reason.STALE)
+def a_request_that_ran_last_and_a_replica_brings(watched):
+    """Its client is told nothing on the word of somebody else (K5)."""
+    request = executed_request(watched)
+    turns = [watched.give(each, peer) for each in (request, forged(request)) for peer in (0, 2, 3)]
+    assert not any(turn.of(Answer) for turn in turns)
+    return turns
 
 
 @refused(Reason.CONFLICTING)

@@ -9,7 +9,7 @@ from pbft.core.batches import SignedRequest
 from pbft.core.group import Limits
 from pbft.core.requests import WaitingRequests
 from pbft.core.settings import ReplicaSettings
-from tests.core.builders import Scene, session_id, signed
+from tests.core.builders import Scene, forged, session_id, signed
 
 SCENE = Scene(clients=("alice", "bob", "carol"))
 LIMITS = Limits()
@@ -100,6 +100,15 @@ def test_a_batch_never_exceeds_the_bytes_that_the_group_allows():
     assert [clients(room.take(limits)) for _ in range(3)] == [["alice"], ["bob", "carol"], []]
 
 
+def test_a_batch_never_has_more_operations_than_the_group_allows():
+    """They are counted over all its requests; what is one too many stands first for the next batch."""
+    requests = [signed(SCENE.request(name, 1, (b"",) * count)) for name, count in (("alice", 3), ("bob", 2))]
+    limits = [Limits(operations_per_request=3, batch_operations=most) for most in (4, 5)]
+    assert [clients(waiting(*requests).take(each)) for each in limits] == [["alice"], ["alice", "bob"]]
+    room = waiting(*requests, request("carol"))
+    assert [clients(room.take(limits[0])) for _ in range(3)] == [["alice"], ["bob", "carol"], []]
+
+
 def test_the_largest_request_fits_the_smallest_batch():
     """A request at its limit never starves for want of a batch that could carry it."""
     limits = Limits(operation_bytes=1_000, request_bytes=1_512, batch_bytes=2_024)
@@ -138,6 +147,36 @@ def test_the_bytes_are_bounded_also_for_what_replaces_something_smaller():
     assert room.has_room(large)
 
 
+def test_the_bytes_of_one_client_are_bounded_also_for_what_replaces_something_smaller():
+    """To the byte, whatever its sessions; others have room all the same."""
+    small, large = request("alice", 1), request("alice", 2, payload=bytes(1_000))
+    settings = ReplicaSettings(waiting_bytes_per_client=len(small.data) + len(large.data))
+    room = waiting(small, settings=settings)
+    assert not room.has_room(request("alice", 2, payload=bytes(1_001)))
+    room = waiting(small, large, settings=settings)
+    assert not room.has_room(request("alice", 1, timestamp=2, payload=b"op!"))
+    assert room.has_room(request("alice", 1, timestamp=2))
+    assert not room.has_room(request("alice", 3))
+    assert room.has_room(request("bob", 1, payload=bytes(1_000)))
+    room.settle(SCENE.key("alice"), session_id(2), 1)
+    assert room.has_room(request("alice", 3))
+
+
+def test_a_few_clients_with_large_requests_do_not_fill_the_room_for_all():
+    """By default eight clients together can, four cannot: a newcomer's largest request still finds a place."""
+    scene = Scene(clients=("one", "two", "three", "four", "five"))
+    limits, settings = Limits(), ReplicaSettings()
+    largest = (bytes(limits.operation_bytes),) * 3 + (bytes(limits.operation_bytes - 1_024),)
+    room = WaitingRequests(settings)
+    for name in ("one", "two", "three", "four"):
+        for session in range(settings.waiting_requests_per_client):
+            each = signed(scene.request(name, 1, largest, session_id(session)))
+            if room.has_room(each):
+                room.add(each)
+        assert sum(len(each.data) for each in room.of(scene.key(name))) <= settings.waiting_bytes_per_client
+    assert room.has_room(signed(scene.request("five", 1, largest)))
+
+
 # Looking up, settling, relaying.
 
 
@@ -146,6 +185,7 @@ def test_what_waits_is_vouched_for_byte_by_byte():
     room = waiting(request("alice", 1))
     assert room.vouches_for(request("alice", 1))
     assert not room.vouches_for(request("alice", 1, payload=b"other"))
+    assert not room.vouches_for(signed(forged(request("alice", 1).envelope)))
     assert not room.vouches_for(request("alice", 2))
     assert not room.vouches_for(request("bob", 1))
 

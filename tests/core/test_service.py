@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pbft.core.effects import Reason, Send
+from pbft.core.effects import Answer, Reason, Send
 from pbft.core.envelope import Envelope, Kind, genuine
 from pbft.core.group import Limits
 from pbft.core.messages import Hello, Refusal, RefusalReason, Welcome, pack, unpack
@@ -58,17 +58,30 @@ def test_an_executed_request_is_answered():
 
 
 def test_the_last_reply_is_sent_again_byte_for_byte():
-    """A retransmission of what ran last gets the reply of then, whichever replica brings it; nothing runs again."""
+    """A retransmission of what ran last gets the reply of then on its client's own link; nothing runs again."""
     watched = backup()
     request = watched.scene.request()
     (reply,) = watched.agree(watched.scene.pre_prepare(1, request)).answers()
     watched.agree(watched.scene.pre_prepare(2, watched.scene.request("bob"), time_ms=WALL_MS + 9))
-    for sender in (None, 2, None):
+    for _ in range(3):
         watched.ms += 1_000
-        turn = watched.give(request, sender)
+        turn = watched.give(request)
         assert turn.reasons == [Reason.DUPLICATE]
         assert [answer.to_bytes() for answer in turn.answers()] == [reply.to_bytes()]
     assert len(watched.application.ran) == 2
+
+
+def test_what_a_replica_brings_of_what_ran_is_not_answered():
+    """One liar's copies of an old request draw nothing towards its client, however many come and go by (K4)."""
+    watched = backup()
+    request = watched.scene.request(operations=(bytes(60_000),))
+    watched.agree(watched.scene.pre_prepare(1, request))
+    for _ in range(100):
+        watched.ms += 1_000
+        turn = watched.give(request, 3)
+        assert turn.reasons == [Reason.STALE]
+        assert turn.of(Answer) == []
+    assert len(watched.give(request).answers()) == 1
 
 
 def test_a_flood_of_retransmissions_is_not_answered_at_its_own_rate():
@@ -79,7 +92,7 @@ def test_a_flood_of_retransmissions_is_not_answered_at_its_own_rate():
     answers = 0
     for now_ms in range(200):
         watched.ms = now_ms
-        turn = watched.give(request, None if now_ms % 2 else 2)
+        turn = watched.give(request)
         assert turn.reasons == [Reason.DUPLICATE]
         answers += len(turn.answers())
     assert answers == 4
@@ -256,6 +269,21 @@ def test_what_waits_without_progress_is_relayed_by_and_by():
     assert {to for each in found for to, _ in each} == {0}
 
 
+@pytest.mark.parametrize("bringer", [None, 3])
+def test_what_the_primary_never_took_is_offered_to_it_again_and_again(bringer):
+    """Also what a liar alone brought and kept from the primary: it is not held here for ever in silence (K3)."""
+    watched = backup()
+    request = watched.scene.request()
+    watched.give(request, bringer)
+    for _ in range(100):
+        assert watched.replica.deadline_ms is not None
+        watched.ms = watched.replica.deadline_ms
+        assert relayed(watched.tick()) == [(0, request)]
+    watched.agree(watched.scene.pre_prepare(1, request))
+    assert watched.replica.status().waiting == 0
+    assert watched.replica.deadline_ms is None
+
+
 def test_the_primary_relays_nothing_to_itself():
     """What waits there is proposed instead."""
     watched = Scene().watch(0, ReplicaSettings(window=1))
@@ -288,6 +316,31 @@ def test_what_can_never_run_any_more_waits_no_longer():
     assert watched.replica.status().waiting == 2
     assert watched.give(watched.scene.request("alice", session=below)).reasons == [Reason.UNKNOWN_SESSION]
     assert watched.give(watched.scene.request("alice", session=above)).reasons == [Reason.DUPLICATE]
+
+
+def test_what_was_ordered_too_early_waits_no_longer():
+    """A request that our clock let in and agreed time did not is done with: kept, it would be unfinished for ever."""
+    watched = backup()
+    early = watched.scene.request(session=session_id(1, WALL_MS + Limits().clock_drift_ms))
+    assert watched.give(early).reasons == []
+    turn = watched.agree(watched.scene.pre_prepare(1, early, time_ms=WALL_MS - 1))
+    assert refusal(turn).reason == RefusalReason.SESSION_IN_FUTURE
+    assert watched.application.ran == []
+    assert watched.replica.status().waiting == 0
+    assert watched.replica.deadline_ms is None
+
+
+def test_what_was_ordered_too_late_waits_no_longer():
+    """A request whose session fell below the floor within its own batch is done with as well."""
+    watched = backup(Limits(sessions_per_client=1))
+    late = watched.scene.request(session=session_id(1))
+    assert watched.give(late).reasons == []
+    others = [watched.scene.request(session=session_id(number)) for number in (2, 3)]
+    turn = watched.agree(watched.scene.pre_prepare(1, *others, late))
+    assert refusal(turn).reason == RefusalReason.UNKNOWN_SESSION
+    assert len(watched.application.ran) == 2
+    assert watched.replica.status().waiting == 0
+    assert watched.replica.deadline_ms is None
 
 
 def test_replies_are_kept_for_sessions_in_the_table_only():

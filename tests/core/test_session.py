@@ -127,13 +127,14 @@ def test_a_floor_that_f_plus_1_tell_is_believed():
     assert desk.session.opened
 
 
+@pytest.mark.parametrize("told_ms", [WALL_MS, 0, 2**63 - 1])
 @pytest.mark.parametrize("offset_ms", [-(10**12), -3_600_000, DRIFT_MS // 2 + 1, 3_600_000, 10**12])
-def test_a_wrong_clock_is_set_right_by_the_group(offset_ms):
-    """A client whose clock is ahead takes the group's time for its id; one that is behind needs nothing."""
+def test_a_wrong_clock_is_set_right_by_the_group(offset_ms, told_ms):
+    """A client whose clock is ahead takes the group's time for its id, whatever f tell; one behind needs nothing."""
     desk = Desk(clock_offset_ms=offset_ms)
     desk.tick()
     for replica in range(3):
-        desk.welcome(replica)
+        desk.welcome(replica, time_ms=WALL_MS if replica else told_ms)
     if offset_ms > 0:
         assert not desk.session.opened
         assert desk.deadline() == desk.ms

@@ -113,6 +113,15 @@ def test_a_bad_proposal_makes_room_for_a_good_one():
     assert watched.give(good).of(Persist)
 
 
+def test_a_waiting_request_vouches_for_no_other_signature():
+    """The same words under a forged signature are no valid batch, though the genuine ones wait here (P2)."""
+    watched = backup()
+    request = watched.scene.request()
+    assert watched.give(request).reasons == []
+    assert watched.give(watched.scene.pre_prepare(1, forged(request))).reasons == [Reason.BAD_BATCH]
+    assert watched.give(watched.scene.pre_prepare(1, request)).of(Persist)
+
+
 # Equivocation.
 
 
@@ -146,10 +155,61 @@ def test_an_equivocating_voter_is_blamed_once(phase):
     turn = watched.give(vote(2, two))
     assert turn.effects == [Evidence(2, vote(2, one), vote(2, two)), Ignored(Reason.CONFLICTING, 2, phase)]
     assert watched.scene.verifier.count == before + 2
-    watched.give(vote(3, one))
-    for member, proposal in ((2, two), (3, two), (3, two)):
-        assert watched.give(vote(member, proposal)).effects == [Ignored(Reason.CONFLICTING, member, phase)]
+    for each in (vote(2, two), forged(vote(2, two))):
+        assert watched.give(each).effects == [Ignored(Reason.CONFLICTING, 2, phase)]
     assert watched.scene.verifier.count == before + 2
+    watched.give(vote(3, one))
+    assert watched.give(vote(3, two)).of(Evidence) == [Evidence(3, vote(3, one), vote(3, two))]
+    assert watched.give(vote(3, two)).effects == [Ignored(Reason.CONFLICTING, 3, phase)]
+    assert watched.scene.verifier.count == before + 4
+
+
+@pytest.mark.parametrize("phase", [Kind.PREPARE, Kind.COMMIT])
+def test_forged_conflicts_do_not_hide_a_real_one(phase):
+    """What a liar relays in another's name spends one verification, and not the judgement of that one's own words."""
+    watched = backup()
+    one, two = watched.scene.pre_prepare(1), watched.scene.pre_prepare(1, watched.scene.request())
+    vote = watched.scene.prepare if phase is Kind.PREPARE else watched.scene.commit
+    watched.give(vote(2, one))
+    before = watched.scene.verifier.count
+    assert watched.give(forged(vote(2, two)), 3).reasons == [Reason.BAD_SIGNATURE]
+    for _ in range(10):
+        assert watched.give(forged(vote(2, two)), 3).reasons == [Reason.CONFLICTING]
+    assert watched.scene.verifier.count == before + 1
+    assert watched.give(vote(2, two)).of(Evidence) == [Evidence(2, vote(2, one), vote(2, two))]
+
+
+def test_forged_pre_prepares_do_not_hide_a_real_second_one():
+    """Each replica is heard once about a second proposal: one verification each, and evidence if it was genuine."""
+    watched = backup()
+    first, second = watched.scene.pre_prepare(1), watched.scene.pre_prepare(1, watched.scene.request())
+    watched.give(first)
+    before = watched.scene.verifier.count
+    assert watched.give(forged(second), 3).reasons == [Reason.BAD_SIGNATURE]
+    for bringer in (0, 2):
+        turn = watched.give(second, bringer)
+        assert turn.effects == [Evidence(0, first, second), Ignored(Reason.CONFLICTING, bringer, Kind.PRE_PREPARE)]
+    assert watched.scene.verifier.count == before + 3
+    for bringer in (0, 2, 3):
+        for each in (second, forged(second)):
+            assert watched.give(each, bringer).effects == [Ignored(Reason.CONFLICTING, bringer, Kind.PRE_PREPARE)]
+    assert watched.scene.verifier.count == before + 3
+
+
+@pytest.mark.parametrize("right_first", [False, True])
+@pytest.mark.parametrize("phase", [Kind.PREPARE, Kind.COMMIT])
+def test_a_late_vote_that_contradicts_is_no_surplus(phase, right_first):
+    """Once the certificate is complete an agreeing vote is dropped, another is kept, so that two words are evidence."""
+    watched = backup()
+    proposal, other = watched.scene.pre_prepare(1), watched.scene.pre_prepare(1, watched.scene.request())
+    vote = watched.scene.prepare if phase is Kind.PREPARE else watched.scene.commit
+    watched.agree(proposal)
+    assert watched.executed == 1
+    if right_first:
+        assert watched.give(vote(3, proposal)).reasons == [Reason.SURPLUS]
+    assert watched.give(vote(3, other)).reasons == []
+    turn = watched.give(vote(3, proposal))
+    assert turn.effects == [Evidence(3, vote(3, other), vote(3, proposal)), Ignored(Reason.CONFLICTING, 3, phase)]
 
 
 def test_nobody_is_blamed_for_what_he_did_not_sign():

@@ -1,4 +1,4 @@
-"""Votes: one a member and view, verified when a certificate needs them, conflicts judged once (design 4.4; R2)."""
+"""Votes: one a member and view, verified when a certificate needs them, conflicts judged once each (design 4.4; R2)."""
 
 from __future__ import annotations
 
@@ -148,15 +148,44 @@ def test_two_signed_values_of_one_member_are_an_equivocation_and_the_first_stays
 
 
 def test_a_conflict_is_judged_once_however_many_come():
-    """A flood of conflicting votes costs no more than the first: two verifications."""
+    """A flood of one member's conflicting votes on its own link costs no more than the first: two verifications."""
     booth = Booth()
     booth.cast(1)
-    booth.cast(2)
-    booth.cast(1, RED)
+    assert booth.cast(1, RED) is Admission.EQUIVOCATION
     for _ in range(50):
         assert booth.cast(1, RED) is Admission.CONFLICTING
-        assert booth.cast(2, RED, bad=True) is Admission.CONFLICTING
+        assert booth.cast(1, RED, bad=True) is Admission.CONFLICTING
     assert booth.verified == 2
+
+
+def test_each_members_conflict_is_judged_apart():
+    """What one member contradicts uses up nobody else's judgement, and a forgery of its own costs one verification."""
+    booth = Booth()
+    for member in (1, 2, 3):
+        booth.cast(member)
+    assert booth.cast(1, RED) is Admission.EQUIVOCATION
+    assert booth.cast(2, RED, bad=True) is Admission.BAD_SIGNATURE
+    assert booth.verified == 3
+    assert booth.cast(3, RED) is Admission.EQUIVOCATION
+    assert booth.verified == 5
+    for member in (1, 2, 3):
+        assert booth.cast(member, RED) is Admission.CONFLICTING
+    assert booth.verified == 5
+
+
+def test_what_others_relay_uses_up_no_judgement_of_the_link():
+    """Forgeries that liars relay in a member's name cost one verification, and its own contradiction still counts."""
+    booth = Booth()
+    booth.cast(1)
+    assert booth.cast(1, RED, bad=True, relayed=True) is Admission.BAD_SIGNATURE
+    for _ in range(50):
+        assert booth.cast(1, RED, bad=True, relayed=True) is Admission.CONFLICTING
+    assert booth.verified == 1
+    assert booth.cast(1, RED) is Admission.EQUIVOCATION
+    assert booth.verified == 3
+    for relayed in (False, True):
+        assert booth.cast(1, RED, relayed=relayed) is Admission.CONFLICTING
+    assert booth.verified == 3
 
 
 def test_a_forged_conflict_does_not_touch_the_vote_held():

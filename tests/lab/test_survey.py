@@ -8,8 +8,8 @@ import pytest
 
 from pbft.group_file import GroupFile
 from pbft.lab.making import make_group
-from pbft.lab.marks import Mark
 from pbft.lab.survey import judge
+from pbft.node.marks import Mark
 
 
 @pytest.fixture(scope="module")

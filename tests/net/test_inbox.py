@@ -5,7 +5,7 @@ from __future__ import annotations
 from pbft.net.inbox import FairInbox
 
 
-def drained(inbox: FairInbox[str, int]) -> list[tuple[str, int]]:
+def drained(inbox: FairInbox[str, str]) -> list[str]:
     taken = []
     while (item := inbox.take()) is not None:
         taken.append(item)
@@ -14,16 +14,16 @@ def drained(inbox: FairInbox[str, int]) -> list[tuple[str, int]]:
 
 def test_a_quiet_peer_is_served_next_however_much_another_sent():
     """One message of each peer in turn: a flood delays others by one message (K4)."""
-    inbox = FairInbox[str, int](100, 100_000)
+    inbox = FairInbox[str, str](100, 100_000)
     for number in range(50):
-        inbox.offer("loud", number, 10)
-    inbox.offer("quiet", 1, 10)
-    inbox.offer("quiet", 2, 10)
+        inbox.offer("loud", f"loud {number}", 10)
+    inbox.offer("quiet", "quiet 0", 10)
+    inbox.offer("quiet", "quiet 1", 10)
 
     order = drained(inbox)
 
-    assert order[:4] == [("loud", 0), ("quiet", 1), ("loud", 1), ("quiet", 2)]
-    assert [number for peer, number in order if peer == "loud"] == list(range(50))
+    assert order[:4] == ["loud 0", "quiet 0", "loud 1", "quiet 1"]
+    assert [each for each in order if "loud" in each] == [f"loud {number}" for number in range(50)]
     assert len(inbox) == 0
 
 
@@ -45,4 +45,4 @@ def test_a_message_larger_than_the_share_still_passes_alone():
 
     assert inbox.offer("a", 1, 50_000)
     assert not inbox.offer("a", 2, 1)
-    assert inbox.take() == ("a", 1)
+    assert inbox.take() == 1

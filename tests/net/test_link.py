@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbft.core.group import Genesis, Group, Member
+from pbft.group_file import MAX_DATAGRAM_BYTES
 from pbft.net.drops import Drop
 from pbft.net.fragments import Fragment
 from pbft.net.link import (
-    MAX_DATAGRAM_BYTES,
     OVERHEAD_BYTES,
     Link,
     Purpose,

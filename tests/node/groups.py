@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pbft.core.group import Genesis, Group, Limits, Member, RegisteredClient
 from pbft.core.replica import Replica
-from pbft.core.settings import ReplicaSettings
-from pbft.group_file import Address, GroupFile, write_group
+from pbft.group_file import DATAGRAM_BYTES, GroupFile, write_group
 from pbft.keys import Libsodium, PrivateKey
+from pbft.lab.making import make_group
 from pbft.loading import create_application, load_application
 from pbft.node.assembly import open_driver
 from pbft.node.driver import Driver
@@ -21,50 +19,11 @@ from pbft.node.driver import Driver
 TALLY = f"{Path(__file__).with_name('tally.py')}:Tally"
 
 
-def free_ports(count: int) -> list[int]:
-    """UDP ports of 127.0.0.1 that nobody uses now."""
-    with contextlib.ExitStack() as held:
-        ports = []
-        for _ in range(count):
-            sock = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            sock.bind(("127.0.0.1", 0))
-            ports.append(sock.getsockname()[1])
-        return ports
-
-
-def write_files(
-    directory: Path,
-    n: int = 4,
-    clients: tuple[str, ...] = ("alice", "bob"),
-    limits: Limits | None = None,
-    datagram_bytes: int = 1_200,
-) -> GroupFile:
-    """Make a group's folder as `pbft init` would, keys and all."""
-    directory.mkdir(mode=0o700)
-    replica_keys = [PrivateKey.generate() for _ in range(n)]
-    client_keys = {name: PrivateKey.generate() for name in clients}
-    genesis = Genesis(
-        bytes(16),
-        tuple(Member(i, key.public_key, key.link_key) for i, key in enumerate(replica_keys)),
-        tuple(RegisteredClient(name, key.public_key, key.link_key) for name, key in client_keys.items()),
-        "Tally",
-        limits=limits or Limits(),
-    )
-    ports = free_ports(2 * n)
-    files = GroupFile(
-        directory.resolve(),
-        Group.of(genesis),
-        TALLY,
-        tuple(Address("127.0.0.1", port) for port in ports[:n]),
-        tuple(Address("127.0.0.1", port) for port in ports[n:]),
-        ReplicaSettings(),
-        datagram_bytes,
-    )
+def write_files(directory: Path, datagram_bytes: int = DATAGRAM_BYTES) -> GroupFile:
+    """Make a group's folder as `pbft init` does, but with settings as for several hosts."""
+    files = replace(make_group(directory, TALLY), datagram_bytes=datagram_bytes, lab=False)
+    files.path.unlink()
     write_group(files)
-    for i, key in enumerate(replica_keys):
-        key.save(files.replica_key(i))
-    for name, key in client_keys.items():
-        key.save(files.client_key(name))
     return files
 
 

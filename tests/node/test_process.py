@@ -13,15 +13,16 @@ import pytest
 
 from pbft.client import Client
 from pbft.group_file import GroupFile
+from pbft.node.marks import FILE_NAME, Mark, holder
 from pbft.node.process import run_replica
 from tests.node.groups import write_files
 from tests.node.processes import answering, start_replica, started
 
 
 def wait_until_ready(files: GroupFile, replica: int, process: subprocess.Popen[str]) -> None:
-    """Wait for the pid file, which is written once the sockets are bound."""
+    """Wait for the log's first line, which is written once the sockets are bound and signals are heard."""
     for _ in range(2_000):
-        if (files.data(replica) / "pid").exists():
+        if (files.data(replica) / "log.jsonl").exists() and events(files, replica):
             return
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.01)
@@ -29,23 +30,26 @@ def wait_until_ready(files: GroupFile, replica: int, process: subprocess.Popen[s
 
 
 def events(files: GroupFile, replica: int) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (files.data(replica) / "log.jsonl").read_text().splitlines()]
+    lines = (files.data(replica) / "log.jsonl").read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_ends_a_replica_cleanly(tmp_path: Path, how: signal.Signals):
-    """Exit 0, nothing on standard error, no pid file left, and a log of structured lines from ready to stopped."""
+    """Exit 0, nothing on standard error, its mark let go, and a log of structured lines from ready to stopped."""
     files = write_files(tmp_path / "group")
     process = start_replica(files.directory, 0)
     wait_until_ready(files, 0, process)
-    assert int((files.data(0) / "pid").read_text()) == process.pid
+    assert holder(files.data(0)) == process.pid
+    assert int((files.data(0) / FILE_NAME).read_text()) == process.pid
 
     process.send_signal(how)
     out, err = process.communicate(timeout=20)
 
     assert (process.returncode, out, err) == (0, "", "")
-    assert not (files.data(0) / "pid").exists()
+    assert holder(files.data(0)) is None
+    assert (files.data(0) / FILE_NAME).read_text() == ""
     log = events(files, 0)
     assert (log[0]["event"], log[-1]["event"]) == ("ready", "stopped")
     assert all({"time", "level", "event"} <= set(line) for line in log)
@@ -107,7 +111,7 @@ def test_hosts_may_have_names(tmp_path: Path):
 
 
 def test_a_port_in_use_is_a_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """The address is named, and what to do; the other replica's folder is left alone."""
+    """The address is named, and what to do; nothing was logged, and the mark is free again."""
     files = write_files(tmp_path / "group")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", files.client_addresses[1].port))
@@ -119,7 +123,8 @@ def test_a_port_in_use_is_a_sentence_and_exit_code_2(tmp_path: Path, capsys: pyt
         f"replica 1 cannot listen on {files.client_addresses[1]}: address already in use; "
         "stop what uses the port, or give the replica another address in group.toml\n"
     )
-    assert not files.data(1).exists()
+    assert not (files.data(1) / "log.jsonl").exists()
+    assert holder(files.data(1)) is None
 
 
 def _no_group(files: GroupFile) -> None:
@@ -184,6 +189,20 @@ def test_a_number_beyond_the_group_is_a_sentence(tmp_path, capsys):
     assert "its replicas are 0 to 3" in capsys.readouterr().err
 
 
+def test_a_replica_runs_once(tmp_path, capsys):
+    """However the other was started, one that runs already is not started again."""
+    files = write_files(tmp_path / "group")
+    mark = Mark.take(files.data(2))
+    assert mark is not None
+
+    assert run_replica(files.directory, 2) == 2
+
+    said = capsys.readouterr().err
+    assert said == f"replica 2 of {files.directory} is running already; stop it: pbft down {files.directory}\n"
+    assert holder(files.data(2)) is not None
+    mark.release()
+
+
 def test_a_bug_ends_the_process_with_70_and_leaves_its_traceback_in_the_log(tmp_path, capsys, monkeypatch):
     """An error that no rule foresees stops the replica at once, and says where to look."""
     from pbft.core.replica import Replica
@@ -201,4 +220,4 @@ def test_a_bug_ends_the_process_with_70_and_leaves_its_traceback_in_the_log(tmp_
     last = events(files, 0)[-1]
     assert (last["level"], last["event"]) == ("error", "failed")
     assert "ZeroDivisionError: a bug" in str(last["traceback"])
-    assert not (files.data(0) / "pid").exists()
+    assert holder(files.data(0)) is None

@@ -102,7 +102,9 @@ def test_the_status_of_all(shell: Shell):
     assert {each["health"] for each in told["replicas"]} == {"ok"}
     assert {each["stable_checkpoint"] for each in told["replicas"]} == {None}
     assert all(each["rss_bytes"] > 0 and type(each["ignored"]) is dict for each in told["replicas"])
-    assert "4 of 4 answer; 3 are enough." in shell.do("status")
+    shown = shell.do("status")
+    assert "4 of 4 answer; 3 are enough." in shown
+    assert "Votes and state of replicas 0, 1, 2 and 3 are kept in memory only" in shown
 
 
 def test_a_rejection(shell: Shell):
@@ -165,6 +167,19 @@ def test_a_group_runs_once(shell: Shell):
     refused(shell.run("up", "ledger"), 2, "is running already (replicas 0, 1, 2, 3); stop it first: pbft down")
     refused(shell.run("replica", "ledger", "0"), 2, "replica 0 of ledger is running already")
     assert shell.running("ledger") == before
+
+
+def test_a_replica_by_hand(lone: Shell):
+    """Whoever starts replicas one by one sees them in `status`, and stops them with `down`, like any others."""
+    lone.do("init", "g", "--app", COUNTER)
+    with lone.start("replica", "g", "2") as process:
+        wait_until(lambda: lone.running("g") == {2: process.pid})
+        wait_until(lambda: '"health": "ok"' in lone.run("status", "g", "--json").stdout)
+        refused(lone.run("up", "g", "--detach"), 2, "is running already (replicas 2); stop it first: pbft down")
+        assert lone.do("down", "g") == "stopped replica 2\n"
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert lone.running("g") == {}
 
 
 def test_output_that_nobody_can_read(shell: Shell):

@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from pbft.cli.arguments import command
 from pbft.cli.failures import Failure
-from pbft.cli.words import command
 
 app = typer.Typer()
 

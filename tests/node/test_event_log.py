@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pbft.node import journal as module
-from pbft.node.journal import Journal
+from pbft.node import event_log as module
+from pbft.node.event_log import EventLog
 
 
 def test_each_event_is_one_line_of_json(tmp_path: Path):
     """Time, level and event stand in every line, fields beside them; a traceback stays within its line."""
-    journal = Journal(tmp_path / "log.jsonl")
-    journal.note("ready", port=7, name="a\nb")
-    journal.warn("odd", value=b"\x00")
+    log = EventLog(tmp_path / "log.jsonl")
+    log.note("ready", port=7, name="a\nb")
+    log.warn("odd", value=b"\x00")
     try:
         raise ValueError("broken")
     except ValueError as error:
-        journal.fail("failed", error)
-    journal.close()
+        log.fail("failed", error)
+    log.close()
 
     ready, odd, failed = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert (ready["level"], ready["event"], ready["port"], ready["name"]) == ("info", "ready", 7, "a\nb")
@@ -30,10 +30,10 @@ def test_each_event_is_one_line_of_json(tmp_path: Path):
 def test_a_log_is_bounded(tmp_path: Path, monkeypatch):
     """However much is written, three files remain, none larger than the bound, and the newest line is kept."""
     monkeypatch.setattr(module, "_FILE_BYTES", 2_000)
-    journal = Journal(tmp_path / "log.jsonl")
+    log = EventLog(tmp_path / "log.jsonl")
     for number in range(500):
-        journal.note("again", number=number)
-    journal.close()
+        log.note("again", number=number)
+    log.close()
 
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["log.jsonl", "log.jsonl.1", "log.jsonl.2"]

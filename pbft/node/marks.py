@@ -45,7 +45,8 @@ class Mark:
         return cls(descriptor)
 
     def release(self) -> None:
-        """Let go. The file stays: deleting it would let two processes hold a lock on two files of one name."""
+        """Let go. The file stays, empty: deleting it would let two processes hold a lock on two files of one name."""
+        os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
 
 

@@ -30,7 +30,7 @@ class _Lines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class Journal:
+class EventLog:
     """Writes events to a file; when that is full it becomes `.1`, and what was `.1` becomes `.2`."""
 
     def __init__(self, path: Path) -> None:
