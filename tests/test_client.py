@@ -24,10 +24,12 @@ from pbft.client import (
     OperationFailed,
     Refused,
     Timeout,
+    Unknown,
     connect,
 )
+from pbft.client.asynchronous import _lost
 from pbft.core.envelope import Envelope, Kind
-from pbft.core.messages import Challenge, Hello, Inspect, Report, Welcome, pack, unpack
+from pbft.core.messages import Challenge, Hello, Inspect, RefusalReason, Report, Welcome, pack, unpack
 from pbft.encoding import EncodingError
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile, GroupFileError
@@ -280,12 +282,15 @@ class Liar:
         ]
 
 
+NUMBERS = (f'{{"id": 3, "rss_bytes": {10**19}}}', f'{{"id": 3, "rss_bytes": 1{"0" * 4_000}}}')
+
+
 def test_a_liars_reports_pass_for_nobody_elses(tmp_path: Path):
-    """Malformed, nested without end, or in another's name: what is no report of the replica's own is none."""
+    """Malformed, nested without end, with numbers nobody counts to, or in another's name: that is no report at all."""
 
     async def body() -> None:
         files = write_files(tmp_path / "group")
-        liar = asyncio.create_task(Liar(files, 3).serve("not json", "[" * 100_000, '{"id": 2}', "[]"))
+        liar = asyncio.create_task(Liar(files, 3).serve("not json", "[" * 100_000, '{"id": 2}', "[]", *NUMBERS))
         async with running(files, 0, 1, 2), Client.open(files.directory, "alice") as alice:
             await until(lambda: len(alice._inspection._greeted) == 4)
             reports = await alice.inspect(timeout=1.0)
@@ -417,6 +422,17 @@ def test_a_forgotten_client_holds_no_program_back(tmp_path: Path):
     )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_only_what_can_never_run_is_refused():
+    """A copy of what was too early may run later, and of a forgotten session nobody knows: those two are Unknown."""
+    kinds = {reason: type(_lost(reason)) for reason in RefusalReason if reason is not RefusalReason.BUSY}
+
+    assert kinds == {
+        RefusalReason.UNKNOWN_SESSION: Unknown,
+        RefusalReason.SESSION_IN_FUTURE: Unknown,
+        RefusalReason.TOO_LARGE: Refused,
+    }
 
 
 def test_a_start_that_fails_leaves_no_thread(tmp_path: Path):

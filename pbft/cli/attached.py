@@ -8,11 +8,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from pbft.cli.failures import Failure
 from pbft.cli.output import say
 from pbft.group_file import GroupFile
 from pbft.lab.interrupts import Interrupts
-from pbft.lab.local import GroupStartError, Interrupted, LocalGroup
+from pbft.lab.local import Interrupted, LocalGroup
 from pbft.lab.processes import Child
 from pbft.lab.survey import Survey
 
@@ -26,7 +25,7 @@ def run_attached(
     """Start a group and, unless it is to be left alone, stay with it until somebody asks to stop or all have ended.
 
     `ready` is called once every replica answers. Whatever happens, replicas that are not to outlive this process are
-    stopped when it returns. Raises Failure when the group cannot start.
+    stopped when it returns. Raises what `LocalGroup.start` does when the group cannot start.
     """
     with Interrupts(last=True) as interrupts:
         try:
@@ -36,8 +35,6 @@ def run_attached(
                     ready(files, found)
                 if not detach:
                     _stay(group, interrupts)
-        except GroupStartError as error:
-            raise Failure(str(error)) from None
         except Interrupted:
             # To stop before it began is how an attached group ends too, but no detached one came of it.
             if detach:

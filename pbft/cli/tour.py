@@ -49,7 +49,7 @@ def run_tour() -> None:
         except Interrupted:
             raise KeyboardInterrupt from None
         except Exception as error:
-            kind = "" if isinstance(error, TourError) else f"{type(error).__name__}: "
+            kind = "" if isinstance(error, PbftError) else f"{type(error).__name__}: "
             raise Failure(f"the tour ended early: {kind}{error}", ExitCode.REJECTED) from error
     say("The tour is over: everything was stopped and removed.", "bold")
 

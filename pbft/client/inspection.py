@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from pbft.core.codec import MAX_UINT
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import Challenge, Hello, Inspect, Report, Welcome, pack, unpack
@@ -97,9 +98,16 @@ class Inspection:
                 pass
 
 
+def _whole_number(digits: str) -> int:
+    """Return a number of a size that a replica can count to; what a liar sends beyond breaks whoever prints it."""
+    if len(digits) > 20 or abs(int(digits)) > MAX_UINT:
+        raise ValueError("a number beyond 63 bits")
+    return int(digits)
+
+
 def _read_fields(text: str, replica: ReplicaId) -> dict[str, Any] | None:
     try:
-        fields = json.loads(text)
+        fields = json.loads(text, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
     return fields if isinstance(fields, dict) and fields.get("id") == replica else None

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from pbft.encoding import EncodingError, Plain, check_plain, digest, encode
+from pbft.errors import PbftError
 
 ReplicaId = int
 """A replica's number, 0 to n-1. The primary of view v is replica v mod n (OSDI'99 section 4)."""
@@ -32,7 +33,7 @@ ITEM_BYTES: Final = 8
 """More than the length that stands before each operation in a request, and before each request in a batch."""
 
 
-class GroupError(ValueError):
+class GroupError(PbftError, ValueError):
     """A group that cannot be: the message says which rule it breaks."""
 
 

@@ -59,6 +59,8 @@ class Log:
         self._last = 0
         self._begun = 0
         self.low = 0
+        self.kept = 0
+        """How often something was kept: it grows with what is known, and with nothing else."""
 
     @property
     def tail(self) -> int:
@@ -83,6 +85,7 @@ class Log:
     def keep(self, slot: Slot) -> None:
         """Keep a slot, now that something in it counts: what is refused must leave nothing behind."""
         self._slots[slot.sequence] = slot
+        self.kept += 1
         self._last = max(self._last, slot.sequence)
         if slot.proposal is not None or slot.held_back is not None:
             self._begun = max(self._begun, slot.sequence)

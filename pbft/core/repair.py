@@ -34,6 +34,9 @@ class Repair:
         self._answer_ms: dict[ReplicaId, int] = {}
         """When each peer's next status is answered again."""
         self._attempt = 0
+        self._kept = 0
+        self._vain = 0
+        """Statuses sent since the log last kept something new."""
         self._greetings = 0
         self.due_ms = 0
         """When the next status is due while anything is unfinished: at once after a start."""
@@ -52,7 +55,7 @@ class Repair:
     @property
     def patient(self) -> bool:
         """Whether asking in vain has only just begun."""
-        return self._attempt < _PATIENCE
+        return self._vain < _PATIENCE or self._kept != self._log.kept
 
     def progressed(self, executed: int) -> None:
         """Start over after progress: soon when peers are known to be ahead, after a quiet interval otherwise."""
@@ -75,6 +78,8 @@ class Repair:
         """
         self._out.broadcast(self._account(view, executed, self._attempt))
         self._greetings += 1
+        self._vain = self._vain + 1 if self._kept == self._log.kept else 1
+        self._kept = self._log.kept
         self._attempt += 1
         self.due_ms = self._out.now.monotonic_ms + self._interval_ms
         self._interval_ms = min(2 * self._interval_ms, self._settings.status_interval_max_ms)

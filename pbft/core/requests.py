@@ -64,7 +64,10 @@ class WaitingRequests:
             self._count - freed < self._settings.waiting_requests
             and self._bytes + more_bytes <= self._settings.waiting_bytes
             and len(of_client) - freed < self._settings.waiting_requests_per_client
-            and sum(len(each.data) for each in of_client) + more_bytes <= self._settings.waiting_bytes_per_client
+            and (
+                len(of_client) == freed
+                or sum(len(each.data) for each in of_client) + more_bytes <= self._settings.waiting_bytes_per_client
+            )
         )
 
     def add(self, signed: SignedRequest) -> None:

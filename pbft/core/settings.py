@@ -32,7 +32,7 @@ class ReplicaSettings:
     """Requests of one client held at most: one a session."""
     waiting_bytes: int = 64 * 1024 * 1024
     waiting_bytes_per_client: int = 8 * 1024 * 1024
-    """One client's share, so that a few with large requests do not fill the room for all."""
+    """One client's share, so that a few with large requests do not fill the room for all; a lone one may pass it."""
     relay_gap_ms: int = 100
     """A backup relays one waiting request to the primary this far apart at most, however often its client sends it."""
     reply_gap_ms: int = 50

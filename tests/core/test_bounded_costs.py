@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from pbft.core.effects import Persist, Reason
-from pbft.core.envelope import Kind
+from pbft.core.effects import Broadcast, Persist, Reason, Send
+from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import Limits
 from pbft.core.messages import Commit, Prepare, Status, unpack
 from pbft.core.settings import ReplicaSettings
-from tests.core.builders import WALL_MS, Microscope, Scene, session_id
+from tests.core.builders import WALL_MS, Microscope, Scene, Turn, session_id
 
 MEBIBYTE = bytes(2**20)
 
@@ -81,6 +81,23 @@ def test_what_the_primary_proposed_is_asked_about_until_it_executes(late_ms):
     assert watched.replica.deadline_ms is not None
 
 
+def test_what_we_proposed_is_asked_about_though_nothing_waits_any_more():
+    """A primary's own proposal is begun with its making, also when its request can no longer run and was let go."""
+    scene = Scene(limits=Limits(sessions_per_client=1))
+    watched = scene.watch(0)
+    proposed = []
+    for numbers in ((2, 3), (1,)):
+        for number in numbers:
+            assert watched.give(scene.request(session=session_id(number))).reasons == []
+        proposed += watched.tick().said(Kind.PRE_PREPARE)
+    watched.prepare(proposed[0])
+    watched.commit(proposed[0])
+    status = watched.replica.status()
+    assert (status.executed, status.in_flight, status.waiting) == (1, 1, 0)
+    assert len(statuses(watched, 600)) > 16
+    assert watched.replica.deadline_ms is not None
+
+
 # Answering.
 
 
@@ -101,3 +118,30 @@ def test_one_peer_draws_batches_at_a_bounded_rate():
     one_answer = settings.repair_bytes + Limits().batch_bytes
     assert drawn_bytes > one_answer
     assert drawn_bytes <= settings.repair_bytes_per_ms * 1_000 * seconds + one_answer
+
+
+def test_one_liars_vote_does_not_keep_a_group_talking():
+    """Statuses of correct replicas are no news to each other: each falls silent after its sixteen."""
+    scene = Scene()
+    group = [scene.watch(me) for me in range(3)]
+    vote = scene.say(3, Kind.PREPARE, Prepare(0, 512, bytes(32)))
+    on_the_way: list[tuple[int, int, Envelope]] = []
+
+    def send(me: int, turn: Turn) -> int:
+        sent = [(each.to, me, each.envelope) for each in turn.of(Send)]
+        sent += [(to, me, each.envelope) for each in turn.of(Broadcast) for to in range(3) if to != me]
+        on_the_way.extend(each for each in sent if each[0] < 3)
+        return len(turn.said(Kind.STATUS))
+
+    for watched in group:
+        watched.give(vote)
+    told = 0
+    for _ in range(6_000):
+        for watched in group:
+            watched.ms += 100
+            told += send(watched.me, watched.tick())
+        while on_the_way:
+            to, me, envelope = on_the_way.pop(0)
+            told += send(to, group[to].give(envelope, me))
+    assert told == 3 * 16
+    assert all(watched.replica.deadline_ms is None for watched in group)

@@ -162,6 +162,16 @@ def test_the_bytes_of_one_client_are_bounded_also_for_what_replaces_something_sm
     assert room.has_room(request("alice", 3))
 
 
+def test_a_lone_request_fits_whatever_the_share_of_its_client():
+    """A group may allow requests larger than the share; refused as busy, such a one would be refused for ever."""
+    large = request("alice", 1, payload=bytes(1_000))
+    room = waiting(settings=ReplicaSettings(waiting_bytes_per_client=100))
+    assert room.has_room(large)
+    room.add(large)
+    assert room.has_room(request("alice", 1, timestamp=2, payload=bytes(1_001)))
+    assert not room.has_room(request("alice", 2))
+
+
 def test_a_few_clients_with_large_requests_do_not_fill_the_room_for_all():
     """By default eight clients together can, four cannot: a newcomer's largest request still finds a place."""
     scene = Scene(clients=("one", "two", "three", "four", "five"))
