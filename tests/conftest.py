@@ -14,11 +14,18 @@ settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)
-def _interrupts_as_python_starts_with() -> Iterator[None]:
-    """Give every test Python's own answer to Ctrl-C, and take back what it changed.
+def _signals_as_python_starts_with() -> Iterator[None]:
+    """Give every test Python's own answers to requests to stop, and take back what it changed.
 
-    A suite that a script starts in the background inherits an ignored SIGINT, and so would the processes it starts.
+    A suite that a script starts in the background inherits an ignored SIGINT, and so would the processes it starts; a
+    command that a test runs to its end in here leaves them all ignored, since its own process would end right after.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _answer_signals()
     yield
+    _answer_signals()
+
+
+def _answer_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

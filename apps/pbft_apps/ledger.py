@@ -25,6 +25,8 @@ class Ledger(StateMachine):
 
     def __init__(self, issuer: str | None = None, clients: tuple[str, ...] = ()) -> None:
         """Name the client who may mint (nobody by default) and those who have an account from the start."""
+        if issuer is not None and clients and issuer not in clients:
+            raise ValueError(f"the issuer {issuer} is no client of the group; name one of {', '.join(clients)}")
         self.issuer = issuer
         for client in clients:
             self.owners[client] = client

@@ -24,6 +24,8 @@ _ASK_SECONDS: Final = 2.0
 _WAIT_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.1
 _SHOWN_REASONS: Final = 12
+_EVERYDAY: Final = ("duplicate", "surplus")
+"""What honest traffic is ignored for all the time, votes after the quorum above all: --json tells, nobody need look."""
 _SHOWN_CHARACTERS: Final = 40
 
 
@@ -40,7 +42,7 @@ def status(
         ),
     ] = None,
 ) -> None:
-    """Show how each replica is. Ends with 0 when a quorum answers, 3 when not, 4 when states contradict."""
+    """Show how each replica is. Ends with 0 when a quorum answers, its primary too; 3 when not, 4 on contradictions."""
     files = read_group(find_group(directory))
     key = find_client(files, None)
     found = asyncio.run(_look(files, key, wait, timeout or (_WAIT_SECONDS if wait else _ASK_SECONDS)))
@@ -51,7 +53,7 @@ def status(
     contradictions = found.contradictions()
     if contradictions:
         raise typer.Exit(ExitCode.DIVERGENCE)
-    if not found.has_quorum or (wait and not found.settled):
+    if not found.can_order or (wait and not found.settled):
         raise typer.Exit(ExitCode.NO_QUORUM)
 
 
@@ -75,6 +77,7 @@ def _to_json(files: GroupFile, found: Survey) -> dict[str, Any]:
         "application": files.group.genesis.application,
         "quorum": found.quorum,
         "answering": list(found.answering),
+        "silent_primary": found.silent_primary,
         "contradictions": [
             {"executed": sequence, "replicas": list(some), "others": list(others)}
             for sequence, some, others in found.contradictions()
@@ -90,7 +93,13 @@ def notes(found: Survey) -> list[str]:
     for each in found.seen:
         # A faulty replica's report may say anything.
         told = (each.word("ignored", dict) or {}).items()
-        reasons.update({reason: times for reason, times in told if type(times) is int and 0 < times < 2**63})
+        reasons.update(
+            {
+                reason: times
+                for reason, times in told
+                if type(times) is int and 0 < times < 2**63 and reason not in _EVERYDAY
+            }
+        )
     if reasons:
         most = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
         shown = [f"{clean(reason[:_SHOWN_CHARACTERS])} {times}" for reason, times in most[:_SHOWN_REASONS]]
@@ -113,7 +122,7 @@ def _print(files: GroupFile, found: Survey) -> None:
     for each in found.seen:
         entry = each.to_json()
         state = entry["state_digest"]
-        counts = [value for value in entry["ignored"].values() if type(value) is int]
+        counts = [value for reason, value in entry["ignored"].items() if type(value) is int and reason not in _EVERYDAY]
         cells = (
             each.replica,
             entry["pid"],
@@ -137,6 +146,12 @@ def _print(files: GroupFile, found: Survey) -> None:
     for line in notes(found):
         out.print(line)
     answering = len(found.answering)
+    if found.silent_primary is not None:
+        out.print(
+            f"Replica {found.silent_primary}, the primary, does not answer: nothing is ordered until it does, since "
+            "view changes do not exist yet.",
+            style="red",
+        )
     if found.has_quorum:
         out.print(f"{answering} of {len(found.seen)} answer; {found.quorum} are enough.")
     else:

@@ -225,7 +225,7 @@ class Session:
             elif flight is not None and replica in flight.remarks:
                 words[replica] = flight.remarks[replica]
             elif flight is None and replica in self._welcomes:
-                words[replica] = "greeted"
+                words[replica] = "alive"
             else:
                 words[replica] = "silent"
         return words

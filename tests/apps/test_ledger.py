@@ -48,6 +48,12 @@ def bank() -> Bank:
     return bank
 
 
+def test_an_issuer_nobody_knows_is_refused_at_once() -> None:
+    """A slip of the pen would make a ledger in which nobody can ever mint."""
+    with pytest.raises(ValueError, match="the issuer nobody is no client of the group; name one of alice, bob"):
+        Ledger(issuer="nobody", clients=("alice", "bob"))
+
+
 def test_the_readmes_story(bank: Bank) -> None:
     """Mint, transfer, look: no ceremony for the group's clients."""
     assert bank.does("alice", "transfer", "alice", "bob", 30, "rent") == 70

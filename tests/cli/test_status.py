@@ -11,17 +11,22 @@ from pbft.lab.survey import Seen, Survey
 
 
 def survey(*reports: dict[str, Any] | None) -> Survey:
-    return Survey(tuple(Seen(i, None, each, "ok") for i, each in enumerate(reports)), 3)
+    return Survey(tuple(Seen(i, None, each, "ok") for i, each in enumerate(reports)), 3, 2)
 
 
 def test_reasons_are_summed_over_replicas_the_largest_first():
     """Of equal counts the first by name comes first; what never happened is not told."""
     found = survey(
-        {"ignored": {"surplus": 10, "duplicate": 4, "stale": 0}},
-        {"ignored": {"surplus": 13, "bad tag": 4}},
+        {"ignored": {"stale": 10, "replayed": 4, "wrong view": 0}},
+        {"ignored": {"stale": 13, "bad tag": 4}},
         None,
     )
-    assert notes(found) == ["ignored: surplus 23, bad tag 4, duplicate 4"]
+    assert notes(found) == ["ignored: stale 23, bad tag 4, replayed 4"]
+
+
+def test_everyday_reasons_are_not_told():
+    """Votes after the quorum and repetitions are no news; they would hide what is."""
+    assert notes(survey({"ignored": {"surplus": 8, "duplicate": 2}})) == []
 
 
 def test_nothing_to_say():
@@ -35,10 +40,10 @@ def test_what_is_kept_in_memory_only():
     assert line == "Votes and state of replicas 0 and 2 are kept in memory only, and forgotten with the process."
 
 
-@pytest.mark.parametrize("lie", [5, {"surplus": "much"}, {"surplus": -1}, {"surplus": True}, {"surplus": 10**50}])
+@pytest.mark.parametrize("lie", [5, {"stale": "much"}, {"stale": -1}, {"stale": True}, {"stale": 10**50}])
 def test_counts_of_a_liar_change_no_others(lie: object):
     """What is no count is passed over."""
-    assert notes(survey({"ignored": {"surplus": 1}}, {"ignored": lie, "durable": 0})) == ["ignored: surplus 1"]
+    assert notes(survey({"ignored": {"stale": 1}}, {"ignored": lie, "durable": 0})) == ["ignored: stale 1"]
 
 
 def test_a_liars_words_neither_steer_nor_fill_the_terminal():

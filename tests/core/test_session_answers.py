@@ -327,7 +327,7 @@ def test_what_was_heard_from_whom_is_told_in_words():
     desk = Desk(Scene(7))
     assert set(desk.session.heard().values()) == {"silent"}
     desk.open()
-    assert desk.session.heard() == {**dict.fromkeys(range(5), "greeted"), 5: "silent", 6: "silent"}
+    assert desk.session.heard() == {**dict.fromkeys(range(5), "alive"), 5: "silent", 6: "silent"}
     desk.submit()
     desk.tick()
     desk.reply(0)

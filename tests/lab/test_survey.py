@@ -38,6 +38,14 @@ def test_too_few(files: GroupFile):
     assert not found.settled
 
 
+def test_a_quorum_without_its_primary_orders_nothing(files: GroupFile):
+    """The primary of the view that f+1 report is missed; a view that one liar makes up is not believed."""
+    found = judge(files, {1: report(1, view=4), 2: report(2, view=4), 3: report(3, view=3)})
+    assert (found.has_quorum, found.silent_primary, found.can_order, found.settled) == (True, 0, False, False)
+    found = judge(files, {0: report(0, view=0), 1: report(1, view=0), 2: report(2, view=3)})
+    assert (found.silent_primary, found.can_order, found.settled) == (None, True, True)
+
+
 def test_a_paused_replica_is_told_from_a_stopped_one(files: GroupFile):
     """A process that runs and does not answer is named; the group is not settled while it is missing."""
     mark = Mark.take(files.data(2))
