@@ -18,7 +18,7 @@ from pbft.cli.where import GroupArgument, JsonOption, find_client, find_group
 from pbft.group_file import GroupFile, read_group
 
 if TYPE_CHECKING:
-    from pbft.lab.survey import Survey
+    from pbft.lab.survey import Seen, Survey
 
 _ASK_SECONDS: Final = 2.0
 _WAIT_SECONDS: Final = 30.0
@@ -86,20 +86,22 @@ def _to_json(files: GroupFile, found: Survey) -> dict[str, Any]:
     }
 
 
+def _refusals(seen: Seen) -> dict[str, int]:
+    """Return what a replica says it ignored, but for everyday reasons. A faulty one's report may say anything."""
+    told = seen.word("ignored", dict) or {}
+    return {
+        reason: times
+        for reason, times in told.items()
+        if type(times) is int and 0 < times < 2**63 and reason not in _EVERYDAY
+    }
+
+
 def notes(found: Survey) -> list[str]:
     """Return lines about what was ignored, and why, in all, and about what no replica keeps."""
     lines = []
     reasons: Counter[str] = Counter()
     for each in found.seen:
-        # A faulty replica's report may say anything.
-        told = (each.word("ignored", dict) or {}).items()
-        reasons.update(
-            {
-                reason: times
-                for reason, times in told
-                if type(times) is int and 0 < times < 2**63 and reason not in _EVERYDAY
-            }
-        )
+        reasons.update(_refusals(each))
     if reasons:
         most = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))
         shown = [f"{clean(reason[:_SHOWN_CHARACTERS])} {times}" for reason, times in most[:_SHOWN_REASONS]]
@@ -122,7 +124,6 @@ def _print(files: GroupFile, found: Survey) -> None:
     for each in found.seen:
         entry = each.to_json()
         state = entry["state_digest"]
-        counts = [value for reason, value in entry["ignored"].items() if type(value) is int and reason not in _EVERYDAY]
         cells = (
             each.replica,
             entry["pid"],
@@ -131,7 +132,7 @@ def _print(files: GroupFile, found: Survey) -> None:
             entry["executed"],
             state and state[:12],
             entry["rss_bytes"] and f"{entry['rss_bytes'] / 2**20:.0f} MiB",
-            sum(counts) if each.report is not None else None,
+            sum(_refusals(each).values()) if each.report is not None else None,
         )
         style = "" if each.health == HEALTHY else "yellow" if each.report is not None else "red"
         table.add_row(*("–" if cell is None else clean(str(cell)) for cell in cells), Text(clean(each.health), style))

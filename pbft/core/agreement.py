@@ -71,7 +71,7 @@ class Agreement:
         if signer != self._out.group.primary(body.view):
             return self._out.ignore(Reason.NOT_PRIMARY, envelope, sender)
         slot = self._log.slot(body.sequence)
-        first = slot.proposal or slot.held_back
+        first = slot.proposed
         if first is not None:
             return self._on_second_pre_prepare(slot, first.envelope, envelope, sender)
         if batch_digest(envelope.beside) != body.digest:

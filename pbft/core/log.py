@@ -45,6 +45,11 @@ class Slot:
     judged: dict[ReplicaId, None] = field(default_factory=dict)
     """Whose word for a second pre-prepare was verified: once each, so that a forgery hides no real one (design 4.4)."""
 
+    @property
+    def proposed(self) -> Proposal | None:
+        """What the primary proposed first, accepted or held back."""
+        return self.proposal or self.held_back
+
 
 class Log:
     """Slots between the low watermark h and the high watermark H = h + L.
@@ -57,8 +62,9 @@ class Log:
         self._size = size
         self._slots: dict[int, Slot] = {}
         self._last = 0
-        self._begun = 0
         self.low = 0
+        self.begun = 0
+        """The greatest sequence that the primary of a view proposed something for, as far as is known here."""
         self.kept = 0
         """How often something was kept: it grows with what is known, and with nothing else."""
 
@@ -87,8 +93,8 @@ class Log:
         self._slots[slot.sequence] = slot
         self.kept += 1
         self._last = max(self._last, slot.sequence)
-        if slot.proposal is not None or slot.held_back is not None:
-            self._begun = max(self._begun, slot.sequence)
+        if slot.proposed is not None:
+            self.begun = max(self.begun, slot.sequence)
 
     def find(self, sequence: int) -> Slot | None:
         """Return a slot if it exists."""
@@ -103,11 +109,6 @@ class Log:
     def last(self) -> int:
         """The greatest sequence of which anything is known, or the low watermark."""
         return max(self._last, self.low)
-
-    @property
-    def begun(self) -> int:
-        """The greatest sequence that the primary of a view proposed something for, as far as is known here."""
-        return self._begun
 
     def trail(self, executed: int) -> None:
         """Move the low watermark behind execution and forget what falls below it."""

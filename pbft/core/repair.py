@@ -88,7 +88,7 @@ class Repair:
         held = bytearray()
         for sequence in range(executed + 1, min(self._log.last, executed + self._settings.repair_slots) + 1):
             slot = self._log.find(sequence)
-            has_batch = slot is not None and (slot.proposal is not None or slot.held_back is not None)
+            has_batch = slot is not None and slot.proposed is not None
             is_prepared = slot is not None and slot.prepared
             held.append(_HAS_BATCH * has_batch | _IS_PREPARED * is_prepared)
         return self._out.plain(Kind.STATUS, Status(view, executed, attempt, bytes(held)))
