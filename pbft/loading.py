@@ -39,6 +39,8 @@ CLIENTS_PARAMETER: Final = "clients"
 """A parameter of this name is filled with the names of the group's clients, unless it is given."""
 
 _FILE: Final = re.compile(r"(?P<path>.*\.py)(:(?P<name>.*))?", re.DOTALL)
+_METHODS: Final = ("execute", "digest", "snapshot", "restore")
+"""What makes a class an application."""
 _SHOWN_MESSAGE: Final = 200
 
 
@@ -206,14 +208,16 @@ def _choose(module: ModuleType, name: str | None, where: str) -> type:
     if value is None:
         raise AppError(f"{where} has no class {quote(name)}{suggest(name, own)}")
     if not _is_application(value):
-        raise AppError(f"{quote(name)} in {where} is neither a StateMachine nor a class with execute and digest")
+        raise AppError(
+            f"{quote(name)} in {where} is neither a StateMachine nor a class with execute, digest, snapshot and restore"
+        )
     return cast(type, value)
 
 
 def _is_application(value: Any) -> bool:
     if not isinstance(value, type) or value is StateMachine or value is Application:
         return False
-    return all(callable(getattr(value, method, None)) for method in ("execute", "digest"))
+    return all(callable(getattr(value, method, None)) for method in _METHODS)
 
 
 def _name_error(error: BaseException) -> str:

@@ -16,14 +16,14 @@ A complete one:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Protocol, Self
 
 from pbft.annotations import check_immutable
 from pbft.blueprint import Blueprint, Entry, read_blueprint
-from pbft.encoding import EncodingError, Plain, decode_plain, digest, encode_plain
+from pbft.encoding import EncodingError, Plain, decode_plain, encode_plain
 from pbft.operations import (
     ArgumentError,
     Context,
@@ -36,11 +36,14 @@ from pbft.operations import (
     parse_arguments,
     query,
 )
+from pbft.pieces import SNAPSHOT_PIECE_BYTES
+from pbft.state import digest_fields, read_fields, snapshot_fields
 from pbft.table import Table
 from pbft.wording import quote, tell
 
 __all__ = [
     "FAILED_INSIDE",
+    "SNAPSHOT_PIECE_BYTES",
     "Application",
     "ArgumentError",
     "Context",
@@ -120,6 +123,22 @@ class Application(Protocol):
         """Return 32 bytes over the whole state: equal for equal states, different for different ones."""
         ...
 
+    def snapshot(self) -> Iterable[bytes]:
+        """Return the whole state as pieces of at most SNAPSHOT_PIECE_BYTES each: equal states give equal pieces.
+
+        They are those of the moment of the call, whatever is executed afterwards, and can be iterated over again: a
+        list will do. Every checkpoint calls this, so what can wait should wait for the iteration.
+        """
+        ...
+
+    def restore(self, pieces: Iterable[bytes]) -> None:
+        """Replace the whole state by that of a snapshot, which another instance may have made.
+
+        Afterwards `digest()` and `snapshot()` are those of its maker. Raises ValueError for pieces that no snapshot of
+        this class makes, and has then changed nothing.
+        """
+        ...
+
 
 class StateMachine:
     """Base of a replicated application. Subclass it, declare fields, mark methods.
@@ -144,7 +163,8 @@ class StateMachine:
     `exit()` in an application does not end a replica. KeyboardInterrupt alone passes through, the operation undone:
     it is the person at the keyboard. How deep a recursion may go differs between hosts, so bound yours.
 
-    Undoing is by a copy of the fields and a journal of Table writes. Snapshots are not here yet.
+    Undoing is by a copy of the fields and a journal of Table writes. A snapshot copies references only, and shares
+    what they refer to with the state; `restore()` puts new Tables in the place of the old.
     """
 
     __slots__ = ("__dict__", "_checked", "_running", "last_failure")
@@ -199,13 +219,23 @@ class StateMachine:
 
     def digest(self) -> bytes:
         """Return 32 bytes over the names and values of all fields, whatever the order in which they came to be."""
-        parts: list[bytes] = []
-        for name in sorted(self.__dict__):
-            value = self.__dict__[name]
-            is_table = type(value) is Table
-            parts += [name.encode(), b"table" if is_table else b"value"]
-            parts.append(value.digest() if is_table else encode_plain(value))
-        return digest(b"pbft/state", *parts)
+        return digest_fields(self.__dict__)
+
+    def snapshot(self) -> Iterable[bytes]:
+        """Return the values of all fields as pieces, fixed now and made when they are iterated over."""
+        return snapshot_fields(self.__dict__)
+
+    def restore(self, pieces: Iterable[bytes]) -> None:
+        """Replace the values of all fields by those of a snapshot.
+
+        Raises EncodingError, a ValueError, for pieces that no machine with these fields makes: which they are, and
+        which of them are Tables, is as in the first state. Then nothing is changed.
+        """
+        if self._running:
+            raise RuntimeError("an operation called restore(), which is for whoever runs the machine")
+        if not self._checked:
+            self._check_first_state()
+        self.__dict__ = read_fields(pieces, like=self.__dict__)
 
     def _run(self, entry: Entry, values: Mapping[str, Plain], context: Context) -> Result:
         before = dict(self.__dict__)

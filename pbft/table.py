@@ -7,12 +7,14 @@ nothing of state machines or replicas.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
-from pbft.encoding import decode_plain, digest, encode, encode_plain
+from pbft.encoding import EncodingError, decode_plain, digest, encode, encode_plain
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_KEY_TYPES: Final = (str, bytes, int)
 
 
 class Table(MutableMapping[K, V], Generic[K, V]):
@@ -123,6 +125,30 @@ class Table(MutableMapping[K, V], Generic[K, V]):
             self._items[key] = value
         self._digest = None
 
+    # What is stored leaves and enters here for snapshots.
+
+    def _stored(self) -> dict[bytes, bytes]:
+        """Return the content as it is stored, by encoded key: a copy of the references, since the bytes are shared."""
+        return self._items.copy()
+
+    @classmethod
+    def _of_stored(cls, items: Iterable[tuple[bytes, bytes]]) -> Table[K, V]:
+        """Return a Table of encoded keys, which must ascend, and encoded values.
+
+        Raises EncodingError for what no Table stores.
+        """
+        table = cls()
+        previous = b""
+        for key, value in items:
+            if key <= previous:
+                raise EncodingError("the keys of a Table's snapshot ascend; these do not")
+            if type(decode_plain(key)) not in _KEY_TYPES:
+                raise EncodingError("a Table's snapshot holds a key that is neither str, bytes nor int")
+            decode_plain(value)
+            table._items[key] = value
+            previous = key
+        return table
+
     # The journal belongs to StateMachine, which opens it before an operation and closes it after.
 
     def _begin(self) -> None:
@@ -146,6 +172,6 @@ class Table(MutableMapping[K, V], Generic[K, V]):
 
 
 def _encode_key(key: object) -> bytes:
-    if type(key) not in (str, bytes, int):
+    if type(key) not in _KEY_TYPES:
         raise TypeError(f"a Table's keys are str, bytes or int, not {type(key).__name__}")
     return encode(key) if type(key) is bytes else encode_plain(key)

@@ -197,18 +197,19 @@ def test_what_is_wrong_gets_one_sentence(written: Path, old: str, new: str, says
 
 def test_as_many_slots_as_one_status_may_speak_of() -> None:
     """The bound of the setting is the message's own."""
-    assert unpack(Status, pack(Status(0, 0, 0, bytes(MAX_REPAIR_SLOTS)))).held == bytes(MAX_REPAIR_SLOTS)
+    status = Status(0, 0, 0, 0, 0, True, bytes(MAX_REPAIR_SLOTS), (), ())
+    assert unpack(Status, pack(status)).held == bytes(MAX_REPAIR_SLOTS)
     with pytest.raises(EncodingError):
-        unpack(Status, pack(Status(0, 0, 0, bytes(MAX_REPAIR_SLOTS + 1))))
+        unpack(Status, pack(replace(status, held=bytes(MAX_REPAIR_SLOTS + 1))))
 
 
 def test_settings_as_usual_are_not_written_out(tmp_path: Path) -> None:
-    """Three that people should know of, and what differs: a later pbft may choose better ones for the rest."""
+    """Four that people should know of, and what differs: a later pbft may choose better ones for the rest."""
     group = make(tmp_path)
     usual = describe_group(group).partition("[settings]")[2]
     tuned = describe_group(replace(group, settings=ReplicaSettings(relay_gap_ms=7))).partition("[settings]")[2]
-    assert usual == "\nlab = true\ndatagram_bytes = 1200\nwindow = 5\n"
-    assert tuned == "\nlab = true\ndatagram_bytes = 1200\nwindow = 16\nrelay_gap_ms = 7\n"
+    assert usual == "\nlab = true\ndatagram_bytes = 1200\nwindow = 5\nview_timeout_ms = 1000\n"
+    assert tuned == "\nlab = true\ndatagram_bytes = 1200\nwindow = 16\nview_timeout_ms = 1000\nrelay_gap_ms = 7\n"
 
 
 def test_too_few_replicas_are_refused(written: Path) -> None:

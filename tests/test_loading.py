@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,16 @@ def test_two_files_of_one_name_are_two_modules(folder: Path) -> None:
         (AUCTION, "mine.py:Auktion", 'mine.py has no class "Auktion"; did you mean "Auction"?'),
         (AUCTION, "mine.py:Zzz", 'mine.py has no class "Zzz"; there is Auction'),
         (AUCTION, "mine.py:", 'mine.py has no class ""; there is Auction'),
-        (AUCTION, "mine.py:Table", '"Table" in mine.py is neither a StateMachine nor a class with execute and digest'),
+        (
+            AUCTION,
+            "mine.py:Table",
+            '"Table" in mine.py is neither a StateMachine nor a class with execute, digest, snapshot and restore',
+        ),
+        (
+            "class Raw:\n    execute = digest = snapshot = print\n",
+            "mine.py:Raw",
+            '"Raw" in mine.py is neither a StateMachine nor a class with execute, digest, snapshot and restore',
+        ),
         (AUCTION, "mine.py:annotations", '"annotations" in mine.py is neither a StateMachine nor'),
         (AUCTION, "mine.py:StateMachine", '"StateMachine" in mine.py is neither a StateMachine nor'),
         ("", "mine.py", "mine.py must hold one StateMachine to go without a class name, and has none"),
@@ -321,6 +330,12 @@ class Echo:
     def digest(self) -> bytes:
         return bytes(32)
 
+    def snapshot(self) -> list[bytes]:
+        return []
+
+    def restore(self, pieces: Iterable[bytes]) -> None:
+        assert not list(pieces)
+
 
 def test_an_application_below_state_machine_is_made_from_its_parameters(folder: Path) -> None:
     """Bytes in, bytes out: its parameters are keywords, and words reach it as texts."""
@@ -330,5 +345,6 @@ def test_an_application_below_state_machine_is_made_from_its_parameters(folder: 
         create_application(Echo, {"prefx": "x"})
     (folder / "mine.py").write_text(
         "class Raw:\n    def execute(self, operation, context): ...\n    def digest(self): ...\n"
+        "    def snapshot(self): ...\n    def restore(self, pieces): ...\n"
     )
     assert not issubclass(load_application("mine.py:Raw"), StateMachine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NewType
 
 import pytest
@@ -369,7 +369,7 @@ def test_the_number_of_words_is_checked() -> None:
 
 
 def test_a_class_without_a_base_is_an_application_too() -> None:
-    """Bytes in, bytes out: the protocol asks for two methods only."""
+    """Bytes in, bytes out: the protocol asks for four methods only."""
 
     class Echo:
         def execute(self, operation: bytes, context: Context) -> Result:
@@ -377,6 +377,12 @@ def test_a_class_without_a_base_is_an_application_too() -> None:
 
         def digest(self) -> bytes:
             return bytes(32)
+
+        def snapshot(self) -> list[bytes]:
+            return []
+
+        def restore(self, pieces: Iterable[bytes]) -> None:
+            assert not list(pieces)
 
     application: Application = Echo()
     assert application.execute(b"x", CONTEXT).value == b"x"

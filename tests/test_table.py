@@ -212,6 +212,40 @@ def test_writing_back_the_same_is_no_change() -> None:
     assert not table._changed()
 
 
+@given(st.dictionaries(keys, values))
+def test_what_is_stored_makes_an_equal_table(content: dict[Any, Any]) -> None:
+    """In ascending order of encoded keys; what was taken out is a copy that later writes do not reach."""
+    table = Table(content)
+    stored = table._stored()
+    again: Table[Any, Any] = Table._of_stored(sorted(stored.items()))
+    before = table.digest()
+    table["more"] = 1
+    table.clear()
+
+    assert dict(again.items()) == dict(Table(content).items())
+    assert again.digest() == before
+    assert stored == {encode_plain(key): encode_plain(value) for key, value in content.items()}
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [(b"", encode_plain(1))],
+        [(encode_plain("b"), encode_plain(1)), (encode_plain("a"), encode_plain(1))],
+        [(encode_plain("a"), encode_plain(1)), (encode_plain("a"), encode_plain(1))],
+        [(encode_plain(True), encode_plain(1))],
+        [(encode_plain(None), encode_plain(1))],
+        [(encode_plain("a") + b"x", encode_plain(1))],
+        [(encode_plain("a"), b"")],
+        [(encode_plain("a"), b"\x1b" + bytes(8))],
+    ],
+)
+def test_what_no_table_stores_makes_none(items: list[tuple[bytes, bytes]]) -> None:
+    """Keys that do not ascend or are none, and anything that is not canonical."""
+    with pytest.raises(EncodingError):
+        Table._of_stored(items)
+
+
 class AgainstDict(RuleBasedStateMachine):
     """A Table and a plain dict, given the same commands, journal included."""
 

@@ -5,15 +5,21 @@ Owns: these commands and what they print. The work is done by `pbft.lab` and `pb
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import listing, say
 from pbft.cli.where import DEFAULT, GroupArgument, find_client, find_group
+from pbft.core.group import Limits
 from pbft.group_file import read_group
+from pbft.wording import quote, tell
+
+_DIGITS: Final = 15
+"""More than any limit needs."""
 
 
 def init(
@@ -34,13 +40,23 @@ def init(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", show_default=False, help="A parameter of the application."),
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=NUMBER", show_default=False, help="As log_size=64; see group.toml."),
+    ] = None,
 ) -> None:
     """Make a local group: keys, free ports and group.toml, in a new folder."""
     from pbft.lab.making import DEFAULT_CLIENTS, make_group
 
     target = find_group(directory, running=False)
     files = make_group(
-        target, application, replicas, client or DEFAULT_CLIENTS, read_settings(setting or []), base_port
+        target,
+        application,
+        replicas,
+        client or DEFAULT_CLIENTS,
+        read_pairs("--set", "issuer=alice", setting or []),
+        base_port,
+        read_limits(limit or []),
     )
     quorums = files.group.quorums
     say(
@@ -50,17 +66,30 @@ def init(
     say(f"start it: pbft up{_named(target)}")
 
 
-def read_settings(settings: list[str]) -> dict[str, str]:
-    """Return the parameters that `name=value` words give. Raises Failure."""
+def read_pairs(option: str, example: str, words: list[str]) -> dict[str, str]:
+    """Return what `name=value` words say. Raises Failure."""
     found: dict[str, str] = {}
-    for each in settings:
+    for each in words:
         name, equals, value = each.partition("=")
         if not name or not equals:
-            raise Failure(f"--set takes NAME=VALUE, as in --set issuer=alice, not {each!r}")
+            raise Failure(f"{option} takes NAME=VALUE, as in {option} {example}, not {each!r}")
         if name in found:
-            raise Failure(f"--set names {name} twice; decide for one value")
+            raise Failure(f"{option} names {name} twice; decide for one value")
         found[name] = value
     return found
+
+
+def read_limits(words: list[str]) -> Limits:
+    """Return the group's limits with those that `name=number` words give. Raises Failure."""
+    known = [each.name for each in fields(Limits)]
+    numbers: dict[str, int] = {}
+    for name, value in read_pairs("--limit", "log_size=64", words).items():
+        if name not in known:
+            raise Failure(f"there is no limit {quote(name)}{tell(known)}")
+        if not (value.isascii() and value.isdigit() and len(value) <= _DIGITS):
+            raise Failure(f"the limit {name} takes a whole number, not {quote(value)}")
+        numbers[name] = int(value)
+    return Limits(**numbers)
 
 
 def up(

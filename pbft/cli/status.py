@@ -42,7 +42,7 @@ def status(
         ),
     ] = None,
 ) -> None:
-    """Show how each replica is. Ends with 0 when a quorum answers, its primary too; 3 when not, 4 on contradictions."""
+    """Show how each replica is. Ends with 0 when a quorum answers, 3 when not, 4 on contradictions."""
     files = read_group(find_group(directory))
     key = find_client(files, None)
     found = asyncio.run(_look(files, key, wait, timeout or (_WAIT_SECONDS if wait else _ASK_SECONDS)))
@@ -53,7 +53,7 @@ def status(
     contradictions = found.contradictions()
     if contradictions:
         raise typer.Exit(ExitCode.DIVERGENCE)
-    if not found.can_order or (wait and not found.settled):
+    if not found.has_quorum or (wait and not found.settled):
         raise typer.Exit(ExitCode.NO_QUORUM)
 
 
@@ -119,8 +119,9 @@ def _print(files: GroupFile, found: Survey) -> None:
 
     out = console()
     table = Table(box=None, pad_edge=False)
-    for name in ("replica", "pid", "role", "view", "executed", "state", "memory", "ignored", "health"):
-        table.add_column(name, justify="right" if name in ("view", "executed", "memory", "ignored") else "left")
+    for name in ("replica", "pid", "role", "view", "executed", "stable", "state", "memory", "ignored", "health"):
+        numeric = name in ("view", "executed", "stable", "memory", "ignored")
+        table.add_column(name, justify="right" if numeric else "left")
     for each in found.seen:
         entry = each.to_json()
         state = entry["state_digest"]
@@ -130,6 +131,7 @@ def _print(files: GroupFile, found: Survey) -> None:
             entry["role"],
             entry["view"],
             entry["executed"],
+            entry["stable_checkpoint"],
             state and state[:12],
             entry["rss_bytes"] and f"{entry['rss_bytes'] / 2**20:.0f} MiB",
             sum(_refusals(each).values()) if each.report is not None else None,
@@ -149,9 +151,9 @@ def _print(files: GroupFile, found: Survey) -> None:
     answering = len(found.answering)
     if found.silent_primary is not None:
         out.print(
-            f"Replica {found.silent_primary}, the primary, does not answer: nothing is ordered until it does, since "
-            "view changes do not exist yet.",
-            style="red",
+            f"Replica {found.silent_primary}, the primary, does not answer: the next request that waits for it starts "
+            "a view change.",
+            style="yellow",
         )
     if found.has_quorum:
         out.print(f"{answering} of {len(found.seen)} answer; {found.quorum} are enough.")

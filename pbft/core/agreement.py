@@ -1,20 +1,35 @@
 """The three phases: pre-prepare, prepare, commit (OSDI'99 section 4.2).
 
-Owns: the view, the assignment of sequences, and what enters the log. A handler refuses (one test a rule, each with its
-reason), records, and advances. What commits is left in the log for the replica to execute in order.
+Owns: the view, whether this replica still votes in it, the assignment of sequences, and what enters the log. A handler
+refuses (one test a rule, each with its reason), records, and advances. What commits is left in the log for the replica
+to execute in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pbft.core.batches import BatchError, SignedRequest, read_batch, write_batch
+from pbft.core.certificates import Certificates, shares
+from pbft.core.early import Early
 from pbft.core.effects import CommittedLocal, Prepared, Proposed, Reason
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
 from pbft.core.log import Log, Proposal, Slot
-from pbft.core.messages import Commit, Prepare, PrePrepare, batch_digest
+from pbft.core.messages import (
+    NULL_BATCH,
+    Commit,
+    CommitCertificate,
+    Prepare,
+    PreparedCertificate,
+    PrePrepare,
+    batch_digest,
+    pack,
+    unpack,
+)
 from pbft.core.outbox import Outbox
+from pbft.core.settings import ReplicaSettings
 from pbft.core.votes import Admission, Vote, Votes
 
 _REASONS = {
@@ -28,14 +43,30 @@ _REASONS = {
 class Agreement:
     """The order that replicas agree on within a view."""
 
-    def __init__(self, outbox: Outbox, log: Log, vouched: Callable[[SignedRequest], bool]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        log: Log,
+        early: Early,
+        certificates: Certificates,
+        vouched: Callable[[SignedRequest], bool],
+        settings: ReplicaSettings,
+    ) -> None:
         """`vouched` says whether a request's signature was verified before."""
         self.view = 0
+        """The view entered last."""
+        self.voting = True
+        """False from the moment this replica asks for another view: what quorums commit in this one still counts."""
         self.assigned = 0
         """The sequence that the primary, if this replica is it, assigned last."""
+        self.executed = 0
+        """How far execution has come: what is proposed beyond the next one is kept within bounds."""
         self._out = outbox
         self._log = log
+        self._early = early
+        self._certificates = certificates
         self._vouched = vouched
+        self._settings = settings
         self._quorums = outbox.group.quorums
 
     @property
@@ -58,31 +89,73 @@ class Agreement:
         self._out.vote(envelope, ())
         self._advance(slot)
 
+    # A new view.
+
+    def leave(self) -> None:
+        """Vote no more in this view (OSDI'99 section 4.4): what was promised to the next one must stay true."""
+        self.voting = False
+
+    def begin(self, view: int, stable: int, renewals: Sequence[Envelope], *, voting: bool) -> list[Proposal]:
+        """Enter a view: take up what it proposes again, one pre-prepare for each sequence after `stable`.
+
+        Not `voting` is who has asked for a later view. Return those whose batches are held here. The others wait for
+        theirs; times are not judged again (design 4.5).
+        """
+        self.view, self.voting = view, voting
+        self.assigned = stable + len(renewals)
+        self._log.begin_view(stable, self.assigned)
+        held = []
+        for offset, envelope in enumerate(renewals):
+            sequence = stable + 1 + offset
+            if self._log.within(sequence) and (proposal := self._renew(self._log.slot(sequence), envelope)):
+                held.append(proposal)
+        return held
+
+    def _renew(self, slot: Slot, envelope: Envelope) -> Proposal | None:
+        digest = unpack(PrePrepare, envelope.body).digest
+        known = slot.with_batch(digest)
+        slot.left_over = None
+        if known is not None:
+            data, time_ms, requests = known.envelope.beside, known.time_ms, known.requests
+        elif digest == batch_digest(NULL_BATCH):
+            data, time_ms, requests = NULL_BATCH, 0, ()
+        else:
+            slot.renewal = envelope
+            self._log.keep(slot)
+            return None
+        whole = Envelope(Kind.PRE_PREPARE, envelope.sender, envelope.body, envelope.signature, data)
+        proposal = Proposal(self.view, digest, whole, time_ms, requests)
+        self._accept(proposal, slot)
+        return proposal
+
     # Handlers.
 
     def on_pre_prepare(self, body: PrePrepare, envelope: Envelope, signer: ReplicaId, sender: ReplicaId) -> None:
         """Accept the primary's assignment of a sequence to a batch (OSDI'99 section 4.2).
 
         Refused unless it is signed by the primary of our view, lies between the watermarks, names the batch beside it,
-        and no other was accepted for this view and sequence; the batch must be valid, and its time near ours.
+        and no other was accepted for this view and sequence; the batch must be valid, and its time near ours. Where the
+        view began with a proposal for this sequence, it is that one whose batch comes now.
         """
-        if reason := self._refusal(body.view, body.sequence):
+        if reason := self._refusal(body.view, body.sequence, envelope, sender):
             return self._out.ignore(reason, envelope, sender)
         if signer != self._out.group.primary(body.view):
             return self._out.ignore(Reason.NOT_PRIMARY, envelope, sender)
         slot = self._log.slot(body.sequence)
-        first = slot.proposed
-        if first is not None:
-            return self._on_second_pre_prepare(slot, first.envelope, envelope, sender)
+        renewed = slot.renewal is not None and slot.renewal.body == envelope.body
+        if slot.first is not None and not renewed:
+            return self._on_second_pre_prepare(slot, slot.first, envelope, sender)
         if batch_digest(envelope.beside) != body.digest:
             return self._out.ignore(Reason.WRONG_DIGEST, envelope, sender)
+        if not self._has_room(body.sequence, len(envelope.beside)):
+            return self._out.ignore(Reason.FULL, envelope, sender)
         if not self._out.genuine(envelope):
             return self._out.ignore(Reason.BAD_SIGNATURE, envelope, sender)
         try:
             proposal = self._read(body, envelope)
         except BatchError:
             return self._out.ignore(Reason.BAD_BATCH, envelope, sender)
-        if not self._timely(proposal, slot):
+        if not renewed and not self._timely(proposal, slot):
             slot.held_back = proposal
             self._log.keep(slot)
             return self._out.ignore(Reason.CLOCK_DRIFT, envelope, sender)
@@ -94,7 +167,7 @@ class Agreement:
         Refused unless the view is ours, the sequence lies between the watermarks, and the signer is a backup: the
         primary's vote is its pre-prepare.
         """
-        if reason := self._refusal(body.view, body.sequence):
+        if reason := self._refusal(body.view, body.sequence, envelope, sender):
             return self._out.ignore(reason, envelope, sender)
         if signer == self._out.group.primary(body.view):
             return self._out.ignore(Reason.NOT_BACKUP, envelope, sender)
@@ -111,23 +184,65 @@ class Agreement:
         Refused unless the view is ours and the sequence lies between the watermarks. It counts on the strength of its
         signer's own link; relayed by somebody else, its signature is checked (design 4.4).
         """
-        if reason := self._refusal(body.view, body.sequence):
+        if reason := self._refusal(body.view, body.sequence, envelope, sender):
             return self._out.ignore(reason, envelope, sender)
         slot = self._log.slot(body.sequence)
-        if slot.committed and self._is_surplus(slot.commits, slot, body.digest, signer):
+        if slot.committed is not None and self._is_surplus(slot.commits, slot, body.digest, signer):
             return self._out.ignore(Reason.SURPLUS, envelope, sender)
         if self._record(slot, slot.commits, Vote(body.digest, envelope, trusted=signer == sender), signer, sender):
             self._advance(slot)
 
+    def on_committed(self, body: CommitCertificate, envelope: Envelope, sender: ReplicaId) -> None:
+        """Take over what a quorum committed, in whichever view it was (design 4.9).
+
+        Refused unless it is missing here, lies between the watermarks, a quorum's signatures show it, and its batch is
+        held or comes beside it.
+        """
+        if not self._log.within(body.sequence):
+            return self._out.ignore(Reason.OUTSIDE_WATERMARKS, envelope, sender)
+        slot = self._log.slot(body.sequence)
+        if slot.committed is not None or body.sequence <= self.executed:
+            return self._out.ignore(Reason.DUPLICATE, envelope, sender)
+        known = slot.with_batch(body.digest)
+        if known is None and batch_digest(envelope.beside) != body.digest:
+            return self._out.ignore(Reason.WRONG_DIGEST, envelope, sender)
+        if known is None and not self._has_room(body.sequence, len(envelope.beside)):
+            return self._out.ignore(Reason.FULL, envelope, sender)
+        if not self._certificates.is_committed(body):
+            return self._out.ignore(Reason.BAD_CERTIFICATE, envelope, sender)
+        if known is None:
+            place = PrePrepare(body.view, body.sequence, body.digest)
+            primary = self._out.group.primary(body.view)
+            try:
+                known = self._read(place, Envelope(Kind.PRE_PREPARE, primary, pack(place), b"", envelope.beside))
+            except BatchError:
+                return self._out.ignore(Reason.BAD_BATCH, envelope, sender)
+        slot.committed, slot.commit_certificate = replace(known, view=body.view), body
+        self._log.keep(slot)
+        commit = pack(Commit(body.view, body.sequence, body.digest))
+        votes = tuple(Envelope(Kind.COMMIT, share.signer, commit, share.signature) for share in body.commits)
+        self._out.notice(CommittedLocal(body.view, body.sequence, body.digest, votes))
+
     # Rules.
 
-    def _refusal(self, view: int, sequence: int) -> Reason | None:
-        """The tests that all three phases share (OSDI'99 section 4.2): our view, between the watermarks."""
-        if view != self.view:
+    def _refusal(self, view: int, sequence: int, envelope: Envelope, sender: ReplicaId) -> Reason | None:
+        """The tests that all three phases share (OSDI'99 section 4.2): our view, between the watermarks.
+
+        What we have not come to yet is kept for later, as far as its sender's room goes (design 4.6).
+        """
+        if view < self.view:
             return Reason.WRONG_VIEW
-        if not self._log.within(sequence):
+        if sequence <= self._log.low or sequence > self._log.high + self._out.group.limits.log_size:
             return Reason.OUTSIDE_WATERMARKS
+        if view > self.view or sequence > self._log.high:
+            return Reason.TOO_EARLY if self._early.keep(sender, envelope) else Reason.FULL
         return None
+
+    def _has_room(self, sequence: int, size: int) -> bool:
+        """Say whether a batch may be kept. The next to execute always may; what is refused is asked for again later."""
+        if sequence <= max(self.executed, self._log.low) + 1:
+            return True
+        return self._log.batch_bytes(self.executed) + size <= self._settings.unexecuted_bytes
 
     def _read(self, body: PrePrepare, envelope: Envelope) -> Proposal:
         batch, requests = read_batch(
@@ -164,11 +279,13 @@ class Agreement:
             self._accept(slot.held_back, slot)
 
     def _accept(self, proposal: Proposal, slot: Slot) -> None:
-        slot.proposal, slot.held_back = proposal, None
+        slot.proposal, slot.renewal, slot.held_back = proposal, None, None
         self._log.keep(slot)
         if self.is_primary:
+            # The NEW-VIEW was this vote; from now on its batch goes out beside it.
             self.assigned = max(self.assigned, slot.sequence)
-        elif slot.prepares.held(self.view, self._out.me) is None:
+            self._out.remember(proposal.envelope, ())
+        elif self.voting and slot.prepares.held(self.view, self._out.me) is None:
             prepare = self._out.seal(Kind.PREPARE, Prepare(self.view, slot.sequence, proposal.digest))
             self._cast(slot.prepares, Vote(proposal.digest, prepare, trusted=True), (proposal.envelope,))
         self._advance(slot)
@@ -195,20 +312,31 @@ class Agreement:
     def _advance(self, slot: Slot) -> None:
         """Draw what follows from a slot's votes: prepared, then committed_local (OSDI'99 section 4.2)."""
         proposal = slot.proposal
-        if proposal is None or slot.committed:
+        if proposal is None:
             return
         if not slot.prepared:
-            needed = self._quorums.prepared - 1
-            prepares = slot.prepares.certificate(self.view, proposal.digest, needed, self._out.genuine)
-            if prepares is None:
-                return
-            slot.prepared = True
-            certificate = (proposal.envelope, *prepares)
-            self._out.notice(Prepared(self.view, slot.sequence, proposal.digest, certificate))
-            if slot.commits.held(self.view, self._out.me) is None:
-                commit = self._out.seal(Kind.COMMIT, Commit(self.view, slot.sequence, proposal.digest))
-                self._cast(slot.commits, Vote(proposal.digest, commit, trusted=True), certificate)
+            self._prepare(slot, proposal)
+        # Who left the view may lack its own vote for the first certificate; a quorum's commits tell that others had it.
+        if slot.committed is not None or (self.voting and not slot.prepared):
+            return
         commits = slot.commits.certificate(self.view, proposal.digest, self._quorums.committed, self._out.genuine)
         if commits is not None:
-            slot.committed = True
+            slot.committed = proposal
+            slot.commit_certificate = CommitCertificate(self.view, slot.sequence, proposal.digest, shares(commits))
             self._out.notice(CommittedLocal(self.view, slot.sequence, proposal.digest, commits))
+
+    def _prepare(self, slot: Slot, proposal: Proposal) -> None:
+        needed = self._quorums.prepared - 1
+        prepares = slot.prepares.certificate(self.view, proposal.digest, needed, self._out.genuine)
+        if prepares is None:
+            return
+        slot.prepared = True
+        slot.certified = proposal
+        slot.certificate = PreparedCertificate(
+            self.view, slot.sequence, proposal.digest, proposal.envelope.signature, shares(prepares)
+        )
+        certificate = (proposal.envelope, *prepares)
+        self._out.notice(Prepared(self.view, slot.sequence, proposal.digest, certificate))
+        if self.voting and slot.commits.held(self.view, self._out.me) is None:
+            commit = self._out.seal(Kind.COMMIT, Commit(self.view, slot.sequence, proposal.digest))
+            self._cast(slot.commits, Vote(proposal.digest, commit, trusted=True), certificate)

@@ -11,6 +11,7 @@ from enum import Enum
 
 from pbft.core.envelope import Envelope, Kind, Sender
 from pbft.core.group import ClientKey, ReplicaId
+from pbft.core.messages import CheckpointProof
 
 
 class Reason(Enum):
@@ -44,6 +45,16 @@ class Reason(Enum):
     SESSION_IN_FUTURE = "session in the future"
     TOO_LARGE = "too large"
     BUSY = "busy"
+    BAD_CERTIFICATE = "bad certificate"
+    """A checkpoint proof without a quorum of valid signatures, or a VIEW-CHANGE out of shape."""
+    BAD_NEW_VIEW = "bad new view"
+    """A NEW-VIEW that does not follow from the votes it names."""
+    NOT_WANTED = "not wanted"
+    """What only those who asked for it take: somebody else's VIEW-CHANGE, a chunk, a proof of what we have."""
+    TOO_EARLY = "too early"
+    """Beyond our view or watermarks: kept for later, as far as its sender's share of the room goes."""
+    FULL = "full"
+    """No room for it now: a proposal beyond the bytes kept unexecuted, or too early and over its sender's share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,8 @@ class Persist:
     """Make durable, before any later Send of the same list leaves: a vote, and what it rests on.
 
     For a PRE-PREPARE the batch beside it; for a PREPARE the pre-prepare with its batch; for a COMMIT the prepares of
-    the prepared certificate.
+    the prepared certificate. A CHECKPOINT rests on the state that it names, a VIEW-CHANGE on nothing but itself, a
+    NEW-VIEW on the VIEW-CHANGEs that it names.
     """
 
     vote: Envelope
@@ -134,6 +146,68 @@ class Executed:
     requests: tuple[ExecutedRequest, ...]
 
 
+class Cause(Enum):
+    """Why a replica left its view. The value is the word that logs show."""
+
+    STALLED = "nothing was executed though something waits"
+    UNFAIR = "others are served twice while a request waits"
+    NO_NEW_VIEW = "the new view did not come"
+    NO_PROGRESS = "the new view executed nothing"
+    JOINED = "f+1 others have left it"
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChangeStarted:
+    """This replica left its view and asks for a higher one (OSDI'99 section 4.4)."""
+
+    left: int
+    view: int
+    cause: Cause
+    timeout_ms: int
+    """How long it will wait for the new view, once a quorum asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewEntered:
+    """This replica accepted the NEW-VIEW of a view, or as its primary made it (OSDI'99 section 4.4).
+
+    `digests` are the batches proposed again, for the sequences after `stable`.
+    """
+
+    view: int
+    stable: int
+    digests: tuple[bytes, ...]
+    votes: tuple[Envelope, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BecameStable:
+    """A quorum vouches for the state after a sequence (OSDI'99 section 4.3): what lies at or before it can go."""
+
+    proof: CheckpointProof
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """This replica's state after a sequence is not the one that a quorum vouches for: it stops, and fetches that one.
+
+    The application is not deterministic, or memory is broken.
+    """
+
+    sequence: int
+    own: bytes
+    proven: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StateInstalled:
+    """This replica took over the state at a stable checkpoint instead of executing what led there."""
+
+    sequence: int
+    digest: bytes
+    chunks: int
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """A message was refused, with the rule it broke and whom the link named as its sender."""
@@ -153,5 +227,17 @@ class Evidence:
 
 
 Action = Persist | Send | Broadcast | Answer
-Notice = Proposed | Prepared | CommittedLocal | Executed | Ignored | Evidence
+Notice = (
+    Proposed
+    | Prepared
+    | CommittedLocal
+    | Executed
+    | ViewChangeStarted
+    | ViewEntered
+    | BecameStable
+    | Diverged
+    | StateInstalled
+    | Ignored
+    | Evidence
+)
 Effect = Action | Notice

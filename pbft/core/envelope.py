@@ -25,7 +25,14 @@ class Kind(IntEnum):
     PREPARE = 3
     COMMIT = 4
     REPLY = 5
+    CHECKPOINT = 6
+    VIEW_CHANGE = 7
+    NEW_VIEW = 8
     STATUS = 9
+    CHECKPOINT_PROOF = 10
+    FETCH = 11
+    CHUNK = 12
+    COMMITTED = 13
     HELLO = 16
     CHALLENGE = 17
     WELCOME = 18
@@ -35,9 +42,20 @@ class Kind(IntEnum):
 
 
 FROM_CLIENTS: Final = frozenset({Kind.REQUEST, Kind.HELLO, Kind.INSPECT})
-SIGNED: Final = frozenset({Kind.REQUEST, Kind.PRE_PREPARE, Kind.PREPARE, Kind.COMMIT, Kind.REPLY})
+SIGNED: Final = frozenset(
+    {
+        Kind.REQUEST,
+        Kind.PRE_PREPARE,
+        Kind.PREPARE,
+        Kind.COMMIT,
+        Kind.REPLY,
+        Kind.CHECKPOINT,
+        Kind.VIEW_CHANGE,
+        Kind.NEW_VIEW,
+    }
+)
 """The others are hints or questions between two parties, authenticated by their link alone."""
-WITH_SOMETHING_BESIDE: Final = frozenset({Kind.PRE_PREPARE, Kind.REPLY})
+WITH_SOMETHING_BESIDE: Final = frozenset({Kind.PRE_PREPARE, Kind.REPLY, Kind.COMMITTED})
 """Nothing goes beside the others: it would be kept with a vote, handed on with it, and covered by no signature."""
 
 Sender = ReplicaId | ClientKey
@@ -62,8 +80,8 @@ class Verifier(Protocol):
 class Envelope:
     """One message on its way: who says it, the body's exact bytes, and the signature over them.
 
-    `beside` travels unsigned but is bound by a digest inside the body (a PRE-PREPARE's batch, a REPLY's results) or,
-    for unsigned kinds, by nothing but the link.
+    `beside` travels unsigned but is bound by a digest inside the body: the batch of a PRE-PREPARE or of a certificate
+    that it committed, the results of a REPLY.
     """
 
     kind: Kind

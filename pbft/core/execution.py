@@ -1,19 +1,23 @@
 """Committed batches, one after the other, onto the state machine (OSDI'99 section 4.2).
 
-Owns: the application, the client table, agreed time and how far execution has come: all replicated state. What it does
-is a function of the batches alone. Knows no votes, signatures of replicas or network.
+Owns: the application, the client table, agreed time, the head of the chain of batches and how far execution has come:
+all replicated state, and the snapshot of it. What it does is a function of the batches alone. Knows no votes,
+signatures of replicas or network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pbft.core.batches import SignedRequest
 from pbft.core.client_table import ClientTable, Fate, Last
+from pbft.core.codec import Digest, Small, Uint, pack, unpack
 from pbft.core.group import Group
-from pbft.encoding import digest, encode
-from pbft.machine import Application, Context, Outcome, Result
+from pbft.core.snapshot import Snapshot, read_sections
+from pbft.encoding import DIGEST_BYTES, EncodingError, digest, encode
+from pbft.machine import Application, Context, MachineError, Outcome, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,19 @@ TOO_MUCH = Result(Outcome.FAILED, encode("the answers of this request exceed the
 """What an operation answers in place of a value or message that does not fit `results_bytes`."""
 
 
+SNAPSHOT_VERSION: Final = 1
+"""How a snapshot is written, so that none is read in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a snapshot holds beside the client table and the application's state, each in a section of its own."""
+
+    version: Small
+    agreed_ms: Uint
+    head: Digest
+
+
 class Execution:
     """The replicated state and the only way to change it."""
 
@@ -42,16 +59,51 @@ class Execution:
         """The sequence executed last."""
         self.agreed_ms = 0
         """The greatest time proposed in any executed batch: what operations take for the time (design 4.5)."""
+        self.head = bytes(DIGEST_BYTES)
+        """The head of the chain of batches: a digest over the batches' digests and sequences, in order (design 4.7)."""
 
     def state_digest(self) -> bytes:
         """Return the digest of the application's state."""
         return self._application.digest()
 
-    def run(self, time_ms: int, requests: Sequence[SignedRequest]) -> list[Ran]:
-        """Execute the next sequence's batch, proposed for `time_ms`."""
+    def run(self, time_ms: int, requests: Sequence[SignedRequest], batch_digest: bytes) -> list[Ran]:
+        """Execute the next sequence's batch, proposed for `time_ms` and named by `batch_digest`."""
         self.executed += 1
+        self.head = digest(b"pbft/chain", self.head, self.executed.to_bytes(8, "big"), batch_digest)
         self.agreed_ms = max(self.agreed_ms, time_ms)
         return [self._run_request(signed) for signed in requests]
+
+    def snapshot(self) -> Snapshot:
+        """Return the state after what was executed last: what a CHECKPOINT names and a transfer moves (design 4.7).
+
+        Costs time in proportion to the state. Raises StateTooLarge, MachineError for an application whose snapshot
+        cannot be iterated over again, and EncodingError for one whose pieces are not as they must be.
+        """
+        pieces = self._application.snapshot()
+        if isinstance(pieces, Iterator):
+            raise MachineError(
+                f"{type(self._application).__name__}.snapshot() returns what can be iterated over only once; "
+                "return a list of its pieces"
+            )
+        header = Header(SNAPSHOT_VERSION, self.agreed_ms, self.head)
+        return Snapshot(self.executed, ([pack(header)], self.clients.snapshot(), pieces))
+
+    def install(self, sequence: int, chunks: Iterable[bytes]) -> None:
+        """Replace the whole state by that after `sequence`, of which these are all chunks, in order.
+
+        Whoever calls has checked each of them against a proven digest. Raises ValueError for chunks that no snapshot
+        at this sequence makes, or that the application cannot read, and has then changed nothing.
+        """
+        headers, client_pieces, application_pieces = read_sections(sequence, chunks, 3)
+        if len(headers) != 1:
+            raise EncodingError(f"a snapshot has one header, not {len(headers)}")
+        header = unpack(Header, headers[0])
+        if header.version != SNAPSHOT_VERSION:
+            raise EncodingError(f"a snapshot of version {header.version}, where this release reads {SNAPSHOT_VERSION}")
+        clients = ClientTable(self._group.limits)
+        clients.restore(client_pieces)
+        self._application.restore(application_pieces)
+        self.clients, self.agreed_ms, self.head, self.executed = clients, header.agreed_ms, header.head, sequence
 
     def _run_request(self, signed: SignedRequest) -> Ran:
         request = signed.request

@@ -42,8 +42,8 @@ class Quorums:
     """How many distinct members each decision needs (OSDI'99 section 4; design 4, wire rules).
 
     `quorum` is the least number whose every two sets share a correct member for any n (2f+1 is too few at n = 6),
-    `weak` the least that holds a correct one. `prepared` and `committed` name the two uses of the quorum, so that a
-    test can plant a wrong count in one place.
+    `weak` the least that holds a correct one. The others name the uses of the quorum, so that a test can plant a wrong
+    count in one place.
     """
 
     n: int
@@ -52,13 +52,15 @@ class Quorums:
     weak: int
     prepared: int
     committed: int
+    stable: int
+    view_change: int
 
     @classmethod
     def of(cls, n: int) -> Quorums:
         """Return the counts for n replicas: f = floor((n-1)/3), q = ceil((n+f+1)/2)."""
         faults = (n - 1) // 3
         quorum = (n + faults + 2) // 2
-        return cls(n, faults, quorum, faults + 1, quorum, quorum)
+        return cls(n, faults, quorum, faults + 1, quorum, quorum, quorum, quorum)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Limits:
         for name in ("operation_bytes", "request_bytes", "batch_bytes", "results_bytes"):
             if getattr(self, name) > MAX_BYTES:
                 raise GroupError(f"limit {name} must be at most {MAX_BYTES}, which messages can hold")
+        if self.log_size > MAX_COUNT:
+            raise GroupError(f"limit log_size must be at most {MAX_COUNT}, which messages can count")
         if self.log_size < 2 * self.checkpoint_interval:
             raise GroupError("log_size (L) must be at least twice checkpoint_interval (K)")
         if self.request_bytes < self.operation_bytes + WRAPPING_BYTES:
@@ -167,6 +171,12 @@ class Genesis:
         except EncodingError as error:
             raise GroupError(f"a name or an application parameter cannot be stored: {error}") from None
         self.limits.check()
+        share_bytes = 80
+        if Quorums.of(len(self.members)).quorum * self.limits.log_size * share_bytes > MAX_BYTES:
+            raise GroupError(
+                f"log_size {self.limits.log_size} is too large for {len(self.members)} replicas: the certificates of a "
+                f"whole log would not fit one VIEW-CHANGE of {MAX_BYTES} bytes"
+            )
 
     def identify(self) -> bytes:
         """Return the group id, which every signature and link key covers (design 4.1)."""

@@ -1,7 +1,7 @@
 """The message log: what is known of each sequence between the watermarks (OSDI'99 section 4.2).
 
-Owns: slots with their pre-prepare, batch and votes, and the watermarks. Verifies no signature and
-sends nothing.
+Owns: slots with their pre-prepare, batch, votes and certificate, and the watermarks. Verifies no signature and sends
+nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pbft.core.batches import SignedRequest
 from pbft.core.envelope import Envelope
 from pbft.core.group import ReplicaId
+from pbft.core.messages import CommitCertificate, PreparedCertificate
 from pbft.core.votes import Votes
 
 
@@ -32,46 +33,85 @@ class Proposal:
 
 @dataclass(slots=True)
 class Slot:
-    """Everything known of one sequence."""
+    """Everything known of one sequence. What belongs to a view is forgotten when the next one begins."""
 
     sequence: int
     proposal: Proposal | None = None
+    """What the primary of this view proposed, with its batch."""
+    renewal: Envelope | None = None
+    """What a new view proposes again, while its batch is missing here: the pre-prepare without it."""
+    left_over: Proposal | None = None
+    """What the primary of the view before proposed, until it is known whether this view proposes it again."""
     held_back: Proposal | None = None
     """One whose time is too far from our clock; it waits for f+1 members to vote for it (design 4.5)."""
     prepares: Votes = field(default_factory=Votes)
     commits: Votes = field(default_factory=Votes)
     prepared: bool = False
-    committed: bool = False
+    """Whether a prepared certificate of this view is complete."""
     judged: dict[ReplicaId, None] = field(default_factory=dict)
     """Whose word for a second pre-prepare was verified: once each, so that a forgery hides no real one (design 4.4)."""
+    certificate: PreparedCertificate | None = None
+    """The prepared certificate of the highest view: what a VIEW-CHANGE shows of this sequence."""
+    certified: Proposal | None = None
+    """The proposal that the certificate is for: its batch must be there when a new view proposes it again."""
+    committed: Proposal | None = None
+    """What a quorum committed, in whichever view: this never changes."""
+    commit_certificate: CommitCertificate | None = None
+    """The quorum's commits for it, for whoever lacks them; some may have counted on their links alone."""
 
     @property
     def proposed(self) -> Proposal | None:
         """What the primary proposed first, accepted or held back."""
         return self.proposal or self.held_back
 
+    @property
+    def first(self) -> Envelope | None:
+        """The pre-prepare that counts in this view, with or without its batch."""
+        return self.proposed.envelope if self.proposed is not None else self.renewal
+
+    def with_batch(self, digest: bytes) -> Proposal | None:
+        """Return a proposal of any view for this batch, if the batch is held."""
+        known = (self.proposal, self.held_back, self.left_over, self.certified, self.committed)
+        return next((each for each in known if each is not None and each.digest == digest), None)
+
+    def release(self) -> None:
+        """Let go of the decoded requests, now that they ran: the batch's bytes stay for slower peers."""
+        for each in (self.proposal, self.certified, self.committed):
+            if each is not None:
+                each.requests = ()
+
+    @property
+    def batch_bytes(self) -> int:
+        """What the different batches held for this sequence take."""
+        known = (self.proposal, self.held_back, self.left_over, self.certified, self.committed)
+        return sum({each.digest: len(each.envelope.beside) for each in known if each is not None}.values())
+
+    def begin_view(self) -> None:
+        """Forget what belongs to the view before; keep what was certified, what committed, and for now its batch."""
+        self.left_over = self.proposed
+        self.proposal = self.renewal = self.held_back = None
+        self.prepares, self.commits = Votes(), Votes()
+        self.prepared = False
+        self.judged.clear()
+
 
 class Log:
-    """Slots between the low watermark h and the high watermark H = h + L.
+    """Slots between the low watermark h, the last stable checkpoint, and the high watermark H = h + L.
 
-    Until checkpoints exist (OSDI'99 section 4.3), h trails this replica's own execution by half the log: that half is
-    what a slower peer can still be given.
+    Slots at or below h are kept until the next checkpoint is stable, though nothing enters them any more: they are what
+    a slightly slower peer can still be given, which costs less than moving the state.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._slots: dict[int, Slot] = {}
         self._last = 0
+        self._kept_from = 0
         self.low = 0
         self.begun = 0
-        """The greatest sequence that the primary of a view proposed something for, as far as is known here."""
+        """The greatest sequence that the primary of this view proposed something for, as far as is known here."""
         self.kept = 0
         """How often something was kept: it grows with what is known, and with nothing else."""
-
-    @property
-    def tail(self) -> int:
-        """How many executed sequences are kept for slower peers."""
-        return self._size // 2
 
     @property
     def high(self) -> int:
@@ -93,7 +133,7 @@ class Log:
         self._slots[slot.sequence] = slot
         self.kept += 1
         self._last = max(self._last, slot.sequence)
-        if slot.proposed is not None:
+        if slot.first is not None:
             self.begun = max(self.begun, slot.sequence)
 
     def find(self, sequence: int) -> Slot | None:
@@ -102,17 +142,60 @@ class Log:
 
     def after(self, sequence: int) -> Iterator[Slot]:
         """Yield the slots beyond a sequence, in order."""
-        for number in sorted(number for number in self._slots if number > sequence):
-            yield self._slots[number]
+        for number in range(sequence + 1, self._last + 1):
+            slot = self._slots.get(number)
+            if slot is not None:
+                yield slot
 
     @property
     def last(self) -> int:
         """The greatest sequence of which anything is known, or the low watermark."""
         return max(self._last, self.low)
 
-    def trail(self, executed: int) -> None:
-        """Move the low watermark behind execution and forget what falls below it."""
-        low = max(self.low, executed - self.tail)
-        for sequence in range(self.low + 1, low + 1):
+    def batch_bytes(self, after: int) -> int:
+        """Return what the batches held beyond a sequence take."""
+        return sum(slot.batch_bytes for slot in self.after(after))
+
+    def usage(self, executed: int) -> dict[str, int]:
+        """Return how much is held, for `pbft.core.usage`."""
+        slots = self._slots.values()
+        return {
+            "slots": len(slots),
+            "batch_bytes": sum(slot.batch_bytes for slot in slots),
+            "unexecuted_bytes": self.batch_bytes(executed),
+            "votes": sum(len(slot.prepares) + len(slot.commits) for slot in slots),
+            "above_high": sum(1 for number in self._slots if number > self.high),
+        }
+
+    def advance(self, stable: int) -> None:
+        """Move the low watermark to a stable checkpoint, and forget what lies below the one before (4.3)."""
+        if stable > self.low:
+            self._forget(self.low)
+            self.low = stable
+            self.begun = max(self.begun, stable)
+
+    def begin_view(self, stable: int, last: int) -> None:
+        """Enter a view that starts from a stable checkpoint and proposes again up to `last`.
+
+        Nothing below the watermark is kept, since its votes are of views gone by; beyond `last` only certificates are.
+        """
+        self.advance(stable)
+        self._forget(self.low)
+        for slot in list(self._slots.values()):
+            slot.begin_view()
+            if slot.sequence > last:
+                slot.left_over = None
+                if slot.certificate is None:
+                    del self._slots[slot.sequence]
+        self._last = max(self._slots, default=self.low)
+        self.begun = self.low
+
+    def certificates(self, after: int) -> tuple[PreparedCertificate, ...]:
+        """Return the prepared certificates beyond a sequence, in order: P of a VIEW-CHANGE (OSDI'99 section 4.4)."""
+        slots = (self._slots[number] for number in sorted(self._slots) if number > after)
+        return tuple(slot.certificate for slot in slots if slot.certificate is not None)
+
+    def _forget(self, upto: int) -> None:
+        for sequence in range(self._kept_from + 1, upto + 1):
             self._slots.pop(sequence, None)
-        self.low = low
+        self._kept_from = max(self._kept_from, upto)

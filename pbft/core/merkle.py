@@ -7,7 +7,7 @@ root names: no leaf can be shown at another place, nor in a tree of another size
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pbft.encoding import digest
 
@@ -24,8 +24,11 @@ def _root(leaves: int, top: bytes) -> bytes:
     return digest(b"pbft/root", leaves.to_bytes(8, "big"), top)
 
 
-def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
-    """Return the tree's levels from the leaves' digests up to the root alone. Needs at least one leaf."""
+def levels(leaves: Iterable[bytes]) -> list[list[bytes]]:
+    """Return the tree's levels from the leaves' digests up to the root alone. Needs at least one leaf.
+
+    Takes the leaves one after the other and keeps none.
+    """
     rows = [[_leaf(data) for data in leaves]]
     while len(rows[-1]) > 1:
         row = rows[-1]
@@ -33,7 +36,7 @@ def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
         if len(row) % 2:
             above.append(row[-1])
         rows.append(above)
-    rows.append([_root(len(leaves), rows[-1][0])])
+    rows.append([_root(len(rows[0]), rows[-1][0])])
     return rows
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated
 
-from pbft.core.codec import Digest, Opaque, PublicKey, SessionId, Small, Text, Uint, Within, pack, unpack
+from pbft.core.codec import Digest, Opaque, PublicKey, SessionId, Signature, Small, Text, Uint, Within, pack, unpack
 from pbft.encoding import digest
 
 
@@ -80,6 +80,112 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """One member's signature under words that stand elsewhere: certificates spell what was signed once."""
+
+    signer: Small
+    signature: Signature
+
+
+Shares = Annotated[tuple[Share, ...], Within(0, 1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A replica's state after a sequence has this digest (OSDI'99 section 4.3)."""
+
+    sequence: Uint
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointProof:
+    """A quorum's signatures under one CHECKPOINT: it is stable (OSDI'99 section 4.3). Sequence 0 needs none."""
+
+    sequence: Uint
+    digest: Digest
+    shares: Shares
+
+
+BEGINNING = CheckpointProof(0, bytes(32), ())
+"""The state before the first sequence, which the genesis fixes: stable from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCertificate:
+    """A batch prepared: its primary's signature on the PRE-PREPARE, q-1 backups' on the PREPARE (OSDI'99 section 4.2).
+
+    Both messages spell (view, sequence, digest) alike, and the encoding is canonical, so the words stand here once.
+    """
+
+    view: Uint
+    sequence: Uint
+    digest: Digest
+    pre_prepare: Signature
+    prepares: Shares
+
+
+@dataclass(frozen=True, slots=True)
+class CommitCertificate:
+    """A quorum's signatures under one COMMIT: whoever lacks this sequence may execute it, in whichever view it is."""
+
+    view: Uint
+    sequence: Uint
+    digest: Digest
+    commits: Shares
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChange:
+    """A replica leaves its view and asks for this one (OSDI'99 section 4.4).
+
+    It shows its last stable checkpoint with the proof, and for each later sequence the prepared certificate of the
+    highest view that it holds, by sequence.
+    """
+
+    view: Uint
+    stable: CheckpointProof
+    prepared: Annotated[tuple[PreparedCertificate, ...], Within(0, 2**16)]
+
+
+def view_change_digest(replica: int, body: bytes) -> bytes:
+    """Return the digest by which a NEW-VIEW names a VIEW-CHANGE: of who says it and its exact body, not the signature.
+
+    Two replicas may well say the same, and both votes must be there.
+    """
+    return digest(b"pbft/view-change", replica.to_bytes(2, "big"), body)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedVote:
+    """A VIEW-CHANGE that a NEW-VIEW rests on: who said it, and the digest of what was said."""
+
+    replica: Small
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """One PRE-PREPARE of a new view without its batch: view and sequence follow from its place in the NEW-VIEW."""
+
+    digest: Digest
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class NewView:
+    """The primary of a view shows that a quorum asks for it, and proposes again what may have committed.
+
+    OSDI'99 section 4.4: V by digests, O as one signed PRE-PREPARE for each sequence after `stable`, nulls included.
+    """
+
+    view: Uint
+    votes: Annotated[tuple[NamedVote, ...], Within(1, 1000)]
+    stable: Uint
+    renewals: Annotated[tuple[Renewal, ...], Within(0, 2**16)]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The signed part of an answer: the Merkle root of all results of one sequence (design 4.4)."""
 
@@ -114,16 +220,48 @@ class ReplyDetail:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a replica still lacks (design 4.9): it holds everything up to `executed`.
+    """Where a replica stands and what it lacks (design 4.9): it holds everything up to `executed`.
 
-    `held` has one byte for each sequence that follows: bit 1 says that it holds the batch, bit 2 that it is
-    prepared. `attempt` grows while nothing comes, and rotates which replica sends the large parts.
+    `held` has one byte for each sequence that follows: bit 1 says that it holds the batch, bit 2 that it is prepared
+    in `view`. `attempt` grows while nothing comes, and rotates which replica sends the large parts.
     """
 
     view: Uint
+    """The view it entered last."""
+    target: Uint
+    """The view it asks for; `view` itself unless it has left that."""
+    stable: Uint
+    """The greatest sequence that it can prove stable."""
     executed: Uint
     attempt: Uint
+    asks: bool
+    """Whether it wants to be told in turn where others stand. An account given in answer does not."""
     held: Annotated[bytes, Within(0, 1024)]
+    view_changes: Annotated[tuple[Uint, ...], Within(0, 1000)]
+    """For each replica the view of its VIEW-CHANGE that is held here, 0 for none; empty where none is."""
+    wanted: Annotated[tuple[Digest, ...], Within(0, 32)]
+    """VIEW-CHANGE votes that a NEW-VIEW names and that it lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A replica asks for chunks of the state at a stable checkpoint, by their places."""
+
+    sequence: Uint
+    digest: Digest
+    chunks: Annotated[tuple[Small, ...], Within(1, 64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk of the state at a checkpoint, with the path that leads from it to the checkpoint's digest."""
+
+    sequence: Uint
+    index: Small
+    chunks: Small
+    """How many there are."""
+    path: Annotated[tuple[Digest, ...], Within(0, 16)]
+    data: Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,25 +335,39 @@ class Report:
 
 
 __all__ = [
+    "BEGINNING",
     "NULL_BATCH",
     "Batch",
     "Challenge",
+    "Checkpoint",
+    "CheckpointProof",
+    "Chunk",
     "Commit",
+    "CommitCertificate",
+    "Fetch",
     "Hello",
     "Inspect",
+    "NamedVote",
+    "NewView",
     "OperationResult",
     "PrePrepare",
     "Prepare",
+    "PreparedCertificate",
     "Refusal",
     "RefusalReason",
+    "Renewal",
     "Reply",
     "ReplyDetail",
     "Report",
     "Request",
+    "Share",
+    "Shares",
     "Status",
+    "ViewChange",
     "Welcome",
     "batch_digest",
     "pack",
     "request_digest",
     "unpack",
+    "view_change_digest",
 ]

@@ -36,9 +36,9 @@ class Outbox:
         """Return a message signed by this replica."""
         return seal(self.group, self.signer, kind, self.me, pack(message), beside)
 
-    def plain(self, kind: Kind, message: object) -> Envelope:
+    def plain(self, kind: Kind, message: object, beside: bytes = b"") -> Envelope:
         """Return a message of a kind that its link alone authenticates."""
-        return Envelope(kind, self.me, pack(message))
+        return Envelope(kind, self.me, pack(message), b"", beside)
 
     def genuine(self, envelope: Envelope) -> bool:
         """Say whether an envelope's sender signed it."""
@@ -48,6 +48,10 @@ class Outbox:
         """Cast a vote: durable first, with what it rests on, then on its way (design 3)."""
         self._effects.append(Persist(envelope, basis))
         self._effects.append(Broadcast(envelope))
+
+    def remember(self, envelope: Envelope, basis: tuple[Envelope, ...]) -> None:
+        """Make durable what somebody else said and this replica acts upon, with what it rests on."""
+        self._effects.append(Persist(envelope, basis))
 
     def send(self, to: ReplicaId, envelope: Envelope) -> None:
         """Send to one replica."""

@@ -6,37 +6,65 @@ sends what the log holds, and changes nothing there.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from pbft.core.certificates import Certificates
+from pbft.core.early import Early
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
 from pbft.core.log import Log, Proposal, Slot
-from pbft.core.messages import Status
+from pbft.core.messages import CommitCertificate, Status
 from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
 
 _PATIENCE = 16
 """Statuses sent in vain before votes alone, without a proposal, are no longer a reason to ask."""
+_ANOTHER = 2
+"""Statuses sent in vain after which a peer's batch is taken for another than the one that committed."""
 _HAS_BATCH = 1
 _IS_PREPARED = 2
 
 _GREETINGS = 5
 """Statuses that a replica sends after its start though nothing seems unfinished: only those ahead answer them."""
+_SHARE_BYTES = 72
+"""What a member's signature takes in a certificate, about."""
+_BURST = 4
+"""Answers' worth of bytes that a peer may ask for at once, after a while without any."""
+
+
+class Standing(NamedTuple):
+    """Where a replica stands: the parts of a STATUS that the log does not know."""
+
+    view: int
+    target: int
+    stable: int
+    executed: int
+    view_changes: tuple[int, ...]
+    wanted: tuple[bytes, ...]
 
 
 class Repair:
     """Statuses, sent and answered."""
 
-    def __init__(self, outbox: Outbox, log: Log, settings: ReplicaSettings) -> None:
+    def __init__(
+        self, outbox: Outbox, log: Log, early: Early, certificates: Certificates, settings: ReplicaSettings
+    ) -> None:
         self._out = outbox
         self._log = log
+        self._certificates = certificates
+        self._early = early
         self._settings = settings
         self._interval_ms = settings.status_interval_ms
         self._claims: dict[ReplicaId, int] = {}
         self._answer_ms: dict[ReplicaId, int] = {}
         """When each peer's next status is answered again."""
-        self._attempt = 0
+        self._spent_ms: dict[ReplicaId, int] = {}
+        """Until when each peer's share of bytes is spent, if it asked for as many as it may all the time."""
+        self.attempts = 0
+        """Statuses sent since something last went forward."""
         self._kept = 0
         self._vain = 0
-        """Statuses sent since the log last kept something new."""
+        """Statuses sent since anything new was kept."""
         self._greetings = 0
         self.due_ms = 0
         """When the next status is due while anything is unfinished: at once after a start."""
@@ -48,22 +76,35 @@ class Repair:
 
     def postpone(self) -> None:
         """Give what has just begun a quiet interval before its absence counts as loss."""
-        self._attempt = 0
+        self.attempts = 0
         self._interval_ms = self._settings.status_interval_ms
         self.due_ms = max(self.due_ms, self._out.now.monotonic_ms + self._interval_ms)
 
     @property
     def patient(self) -> bool:
         """Whether asking in vain has only just begun."""
-        return self._vain < _PATIENCE or self._kept != self._log.kept
+        return self._vain < _PATIENCE or self._kept != self._known
+
+    @property
+    def _known(self) -> int:
+        """What grows whenever a message told something that was kept."""
+        return self._log.kept + self._early.kept
 
     def progressed(self, executed: int) -> None:
         """Start over after progress: soon when peers are known to be ahead, after a quiet interval otherwise."""
         behind = self.supported() > executed
-        self._attempt = 0
+        self.attempts = 0
         self._interval_ms = self._settings.status_interval_ms
         wait_ms = self._settings.repair_gap_ms if behind else self._interval_ms
         self.due_ms = self._out.now.monotonic_ms + wait_ms
+
+    def claim(self, sender: ReplicaId, executed: int) -> None:
+        """Note how far a peer says that it has come. It may go back: who lost its memory starts over."""
+        self._claims[sender] = executed
+
+    def hint(self, sender: ReplicaId, executed: int) -> None:
+        """Note that a peer has come at least so far, though it did not say where it stands."""
+        self._claims[sender] = max(executed, self._claims.get(sender, 0))
 
     def supported(self) -> int:
         """Return the greatest sequence that f+1 peers claim to have executed, so at least one correct one has."""
@@ -71,56 +112,87 @@ class Repair:
         claims = sorted(self._claims.values(), reverse=True)
         return claims[weak - 1] if len(claims) >= weak else 0
 
-    def send_status(self, view: int, executed: int) -> None:
+    def send_status(self, standing: Standing) -> None:
         """Tell all what is missing here. Without progress the next status comes later, up to a bound.
 
         `attempt` grows meanwhile, so that each time another replica's turn comes to send the large parts.
         """
-        self._out.broadcast(self._account(view, executed, self._attempt))
+        self._out.broadcast(self._account(standing, asks=True))
         self._greetings += 1
-        self._vain = self._vain + 1 if self._kept == self._log.kept else 1
-        self._kept = self._log.kept
-        self._attempt += 1
+        self._vain = self._vain + 1 if self._kept == self._known else 1
+        self._kept = self._known
+        self.attempts += 1
         self.due_ms = self._out.now.monotonic_ms + self._interval_ms
         self._interval_ms = min(2 * self._interval_ms, self._settings.status_interval_max_ms)
 
-    def _account(self, view: int, executed: int, attempt: int) -> Envelope:
+    def _account(self, standing: Standing, *, asks: bool) -> Envelope:
         held = bytearray()
+        executed = standing.executed
         for sequence in range(executed + 1, min(self._log.last, executed + self._settings.repair_slots) + 1):
             slot = self._log.find(sequence)
             has_batch = slot is not None and slot.proposed is not None
             is_prepared = slot is not None and slot.prepared
             held.append(_HAS_BATCH * has_batch | _IS_PREPARED * is_prepared)
-        return self._out.plain(Kind.STATUS, Status(view, executed, attempt, bytes(held)))
+        view, target, stable, executed, views, wanted = standing
+        attempt = self.attempts if asks else 0
+        status = Status(view, target, stable, executed, attempt, asks, bytes(held), views, wanted)
+        return self._out.plain(Kind.STATUS, status)
 
-    def on_status(self, status: Status, sender: ReplicaId, view: int, executed: int) -> None:
-        """Send a peer what it lacks and this replica has: its own votes, and the batch where it is its turn.
+    # Answering.
 
-        A peer that asks too often is not answered more often, and after many bytes it waits the longer.
-        """
-        self._claims[sender] = status.executed
+    def hears(self, sender: ReplicaId) -> bool:
+        """Say whether a peer's question is answered now: one that asks too often is not answered more often."""
         now_ms = self._out.now.monotonic_ms
-        if now_ms < self._answer_ms.get(sender, now_ms):
-            return
+        return now_ms >= max(self._answer_ms.get(sender, now_ms), self._spent_ms.get(sender, now_ms) - self._burst_ms)
+
+    def answered(self, sender: ReplicaId, sent_bytes: int) -> None:
+        """Note what a peer was sent: after many bytes it waits the longer."""
+        self._answer_ms[sender] = self._out.now.monotonic_ms + self._settings.repair_gap_ms
+        self.spent(sender, sent_bytes)
+
+    def spent(self, sender: ReplicaId, sent_bytes: int) -> None:
+        """Count bytes against a peer's share."""
+        since_ms = max(self._spent_ms.get(sender, 0), self._out.now.monotonic_ms)
+        self._spent_ms[sender] = since_ms + sent_bytes // self._settings.repair_bytes_per_ms
+
+    def room(self, sender: ReplicaId) -> int:
+        """Return how many bytes a peer may be sent now at most, beyond what it waits for."""
+        free_ms = self._out.now.monotonic_ms + self._burst_ms - self._spent_ms.get(sender, 0)
+        return max(0, min(free_ms, self._burst_ms) * self._settings.repair_bytes_per_ms)
+
+    @property
+    def _burst_ms(self) -> int:
+        return _BURST * self._settings.repair_bytes // self._settings.repair_bytes_per_ms
+
+    def tell(self, peer: ReplicaId, standing: Standing) -> None:
+        """Tell one peer where this replica stands, without asking anything in turn."""
+        self._out.send(peer, self._account(standing, asks=False))
+
+    def answer(self, status: Status, sender: ReplicaId, view: int) -> int:
+        """Send a peer what it lacks of the log; return the bytes of batches.
+
+        In our view, our votes, and batches where it is our turn. What committed goes as a certificate, from one replica
+        at a time, to whoever is in another view, or has asked for votes in vain: one may be lost for good.
+        """
         room = self._settings.repair_bytes
         for offset in range(self._settings.repair_slots):
             slot = self._log.find(status.executed + 1 + offset)
-            if slot is None or slot.proposal is None:
+            if slot is None:
                 continue
             held = status.held[offset] if offset < len(status.held) else 0
-            room -= self._send_missing(slot, slot.proposal, held, status.attempt, sender)
+            certified = status.view != view or status.attempt > 0
+            if certified and self._is_turn_for(slot, status.attempt, sender) and (proof := self._proof(slot)):
+                room -= self._send_committed(proof, slot, held, status.attempt, sender)
+            elif status.view == view and slot.proposal is not None:
+                room -= self._send_missing(slot, slot.proposal, held, status.attempt, sender)
             if room < 0:
                 break
-        sent_bytes = self._settings.repair_bytes - room
-        wait_ms = max(self._settings.repair_gap_ms, sent_bytes // self._settings.repair_bytes_per_ms)
-        self._answer_ms[sender] = now_ms + wait_ms
-        if executed > status.executed:
-            self._out.send(sender, self._account(view, executed, 0))
+        return self._settings.repair_bytes - room
 
     def _send_missing(self, slot: Slot, proposal: Proposal, held: int, attempt: int, peer: ReplicaId) -> int:
         """Send what a peer lacks of one slot; return the bytes of the batch if it went."""
         batch_bytes = 0
-        if not held & _HAS_BATCH and self._serves_batch(slot, proposal, attempt, peer):
+        if not held & _HAS_BATCH and self._is_turn_for(slot, attempt, peer):
             self._out.send(peer, proposal.envelope)
             batch_bytes = len(proposal.envelope.beside)
         for votes in (slot.commits,) if held & _IS_PREPARED else (slot.prepares, slot.commits):
@@ -129,9 +201,33 @@ class Repair:
                 self._out.send(peer, own.envelope)
         return batch_bytes
 
-    def _serves_batch(self, slot: Slot, proposal: Proposal, attempt: int, peer: ReplicaId) -> bool:
-        """Say whose turn it is to send the large part: the primary's first, then one replica after the other."""
+    def _send_committed(self, proof: CommitCertificate, slot: Slot, held: int, attempt: int, peer: ReplicaId) -> int:
+        """Send the certificate that a slot committed, with the batch unless the peer holds one, likely the same.
+
+        One that still asks holds another: a lying primary told it something else.
+        """
+        holds_it = held & _HAS_BATCH and attempt < _ANOTHER
+        batch = b"" if holds_it or slot.committed is None else slot.committed.envelope.beside
+        self._out.send(peer, self._out.plain(Kind.COMMITTED, proof, batch))
+        return len(batch) + len(proof.commits) * _SHARE_BYTES
+
+    def _proof(self, slot: Slot) -> CommitCertificate | None:
+        """Return a slot's commit certificate if every signature in it is good: none was looked at so far."""
+        proof = slot.commit_certificate
+        if proof is not None and not self._certificates.is_committed(proof):
+            slot.commit_certificate = proof = None
+        return proof
+
+    def _is_turn_for(self, slot: Slot, attempt: int, peer: ReplicaId) -> bool:
+        held = slot.proposal or slot.committed
+        return self.is_turn(held.view if held is not None else 0, slot.sequence, attempt, peer)
+
+    def is_turn(self, view: int, start: int, attempt: int, peer: ReplicaId) -> bool:
+        """Say whose turn it is to send a peer something large: a view's primary first, then one after the other.
+
+        Where the peer is that primary itself, `start` says who is first.
+        """
         servers = [member.id for member in self._out.group.members if member.id != peer]
-        primary = self._out.group.primary(proposal.view)
-        start = servers.index(primary) if primary in servers else slot.sequence
-        return servers[(start + attempt) % len(servers)] == self._out.me
+        primary = self._out.group.primary(view)
+        first = servers.index(primary) if primary in servers else start
+        return servers[(first + attempt) % len(servers)] == self._out.me

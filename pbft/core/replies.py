@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pbft.core import merkle
+from pbft.core.client_table import ClientTable
 from pbft.core.envelope import Envelope, Kind, Signer, seal
 from pbft.core.execution import Ran
 from pbft.core.group import ClientKey, Group, ReplicaId
@@ -68,6 +69,9 @@ class LastReplies:
         self._replies: dict[tuple[ClientKey, bytes], Envelope] = {}
         self._again_ms: dict[tuple[ClientKey, bytes], int] = {}
 
+    def __len__(self) -> int:
+        return len(self._replies)
+
     def keep(self, client: ClientKey, session: bytes, reply: Envelope) -> None:
         """Keep a session's reply in place of the one before."""
         self._replies[client, session] = reply
@@ -85,6 +89,14 @@ class LastReplies:
         """Forget a session that left the client table."""
         self._replies.pop((client, session), None)
         self._again_ms.pop((client, session), None)
+
+    def retain(self, clients: ClientTable) -> None:
+        """Forget what is no session's last reply any more, now that the client table moved on without us."""
+        for client, session in list(self._replies):
+            last = clients.last(client, session)
+            detail = unpack(ReplyDetail, self._replies[client, session].beside)
+            if last is None or last.timestamp != detail.timestamp:
+                self.forget(client, session)
 
 
 def read_reply(envelope: Envelope) -> ReadReply:

@@ -6,7 +6,7 @@ Owns: which requests wait, and the last reply of each session. Reads the client 
 from __future__ import annotations
 
 from pbft.core.batches import SignedRequest, read_request, within_limits
-from pbft.core.client_table import Fate
+from pbft.core.client_table import Fate, opened_ms
 from pbft.core.effects import Reason
 from pbft.core.envelope import Envelope, Kind, Sender
 from pbft.core.execution import Execution, Ran
@@ -34,6 +34,11 @@ class Service:
         self._execution = execution
         self._replies = LastReplies(settings.reply_gap_ms)
 
+    @property
+    def replies(self) -> int:
+        """How many sessions' last replies are kept."""
+        return len(self._replies)
+
     def on_hello(self, envelope: Envelope, sender: Sender, view: int) -> None:
         """Tell a client whose address is proven where this replica stands (design 4.11)."""
         hello = unpack(Hello, envelope.body)
@@ -45,11 +50,11 @@ class Service:
         welcome = Welcome(hello.session, view, self._out.now.wall_ms, floor)
         self._out.answer(sender, hello.session, self._out.plain(Kind.WELCOME, welcome))
 
-    def on_request(self, envelope: Envelope, sender: Sender, primary: ReplicaId) -> None:
+    def on_request(self, envelope: Envelope, sender: Sender, primary: ReplicaId | None) -> None:
         """Hold a client's request until it executes, and pass it on to the primary (OSDI'99 section 4.1).
 
-        Refused unless a registered client signed it, within the limits, newer than what its session executed. One that
-        its session executed last gets the reply it got then.
+        There is no primary to pass it to while views change. Refused unless a registered client signed it, within the
+        limits, newer than what its session executed. One that its session executed last gets the reply it got then.
         """
         signed = read_request(envelope)
         request = signed.request
@@ -77,8 +82,19 @@ class Service:
             return self._refuse(signed, Reason.BUSY, RefusalReason.BUSY, sender)
         if not self._out.genuine(envelope):
             return self._out.ignore(Reason.BAD_SIGNATURE, envelope, sender)
-        self._waiting.add(signed)
+        self._hold(signed)
         self._relay(signed, sender, primary)
+
+    def _hold(self, signed: SignedRequest) -> None:
+        """Let a request wait, from now on or from when its session says it was opened.
+
+        A primary whose clock is behind ours may rightly take a session for one of the future. It is not late before the
+        session's own time has come: then every clock within the drift takes it.
+        """
+        now = self._out.now
+        ahead_ms = max(0, opened_ms(signed.request.session) - max(now.wall_ms, self._execution.agreed_ms))
+        for evicted in self._waiting.add(signed, now.monotonic_ms, now.monotonic_ms + ahead_ms):
+            self._tell(evicted, RefusalReason.BUSY)
 
     def relay_waiting(self, primary: ReplicaId, most: int) -> None:
         """Pass on to the primary what has waited here, since a relay may be lost after its client has gone."""
@@ -105,20 +121,26 @@ class Service:
                 self._replies.forget(each.signed.request.client, each.evicted)
                 self._let_go(each.signed.request.client)
 
+    def on_installed(self) -> None:
+        """Let go of what ran, or can no longer run, in the state that was taken over, and of replies gone by."""
+        for client in self._out.group.clients:
+            self._let_go(client)
+        self._replies.retain(self._execution.clients)
+
     def _let_go(self, client: ClientKey) -> None:
-        """Drop what waits for a client and can no longer run, now that one of its sessions was evicted.
+        """Drop what waits for a client and can no longer run: its session was evicted, or ran it elsewhere.
 
         Kept, it would count as unfinished for ever, and as censored by a primary that rightly refuses it.
         """
         for signed in self._waiting.of(client):
             request = signed.request
             fate = self._execution.clients.judge(client, request.session, request.timestamp, self._execution.agreed_ms)
-            if fate is Fate.UNKNOWN_SESSION:
+            if fate in (Fate.UNKNOWN_SESSION, Fate.STALE):
                 self._waiting.settle(client, request.session, request.timestamp)
 
-    def _relay(self, signed: SignedRequest, sender: Sender, primary: ReplicaId) -> None:
+    def _relay(self, signed: SignedRequest, sender: Sender, primary: ReplicaId | None) -> None:
         """Pass what a client sent here on to the primary, which it may not reach; again when the client does."""
-        if sender != signed.request.client or primary == self._out.me:
+        if sender != signed.request.client or primary is None or primary == self._out.me:
             return
         if self._waiting.relay_due(signed, self._out.now.monotonic_ms):
             self._out.send(primary, signed.envelope)

@@ -37,6 +37,12 @@ class ReplicaSettings:
     """A backup relays one waiting request to the primary this far apart at most, however often its client sends it."""
     reply_gap_ms: int = 50
     """A session's last reply is sent again this far apart at most: a request may be much smaller than its reply."""
+    view_timeout_ms: int = 1_000
+    """A request that waits for so long without any progress is the primary's fault; doubled while views fail."""
+    early_bytes: int = 256 * 1024
+    """Bytes kept of each peer's messages for views and sequences that this replica has not come to."""
+    unexecuted_bytes: int = 64 * 1024 * 1024
+    """Bytes of batches kept beyond the next one to execute; what is proposed past this is asked for again later."""
     status_interval_ms: int = 100
     """Without progress for so long while something is unfinished, a replica says what it lacks; then it doubles."""
     status_interval_max_ms: int = 1_600
@@ -47,7 +53,11 @@ class ReplicaSettings:
     repair_bytes: int = 512 * 1024
     """Bytes of batches answered for one status; the batch that passes this bound is the last."""
     repair_bytes_per_ms: int = 16 * 1024
-    """How fast batches are sent to one peer that asks for them, on the average."""
+    """How fast batches, votes and chunks of state are sent to one peer that asks for them, on the average."""
+    transfer_chunks: int = 16
+    """Chunks of state asked for at once, of all sources together."""
+    transfer_timeout_ms: int = 500
+    """A source that has not sent a chunk for so long is passed over."""
 
 
 @dataclass(frozen=True)

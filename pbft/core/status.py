@@ -14,8 +14,10 @@ class ReplicaStatus:
     """"primary" or "backup" of its view."""
     view: int
     executed: int
-    stable_checkpoint: int | None
-    """None until checkpoints exist."""
+    target: int
+    """The view it asks for; `view` itself unless it has left that."""
+    stable_checkpoint: int
+    """The greatest sequence that a quorum is known to vouch for; 0 is the beginning."""
     low_watermark: int
     high_watermark: int
     in_flight: int
@@ -25,5 +27,7 @@ class ReplicaStatus:
     agreed_time_ms: int
     behind: int
     """How many sequences f+1 peers claim to have executed beyond this replica."""
-    reparable: bool
-    """Whether peers' logs still reach back far enough to mend that."""
+    transferring: int | None
+    """The checkpoint whose state is being fetched, if one is."""
+    timeout_ms: int
+    """How long the next wait for the primary may take."""

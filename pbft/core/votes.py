@@ -52,8 +52,8 @@ class Votes:
         self._judged: dict[tuple[ReplicaId, bool], None] = {}
         """Members of whom a conflict was judged, apart for what they sent themselves and what others relayed."""
 
-    def __bool__(self) -> bool:
-        return bool(self._held)
+    def __len__(self) -> int:
+        return len(self._held)
 
     def held(self, view: int, member: ReplicaId) -> Vote | None:
         """Return the vote of a member in a view."""

@@ -97,6 +97,10 @@ class GroupFile:
         """Return the folder that a replica keeps its data in."""
         return self.directory / "data" / f"replica-{replica}"
 
+    def evidence(self, replica: int) -> Path:
+        """Return the folder in which a replica keeps what it can prove against others."""
+        return self.data(replica) / "evidence"
+
 
 def resolve_application(spec: str, base: Path) -> str:
     """Return `spec` with a file's path made absolute, starting at `base`; a module or a name stays as it is."""

@@ -80,9 +80,10 @@ _CLIENTS: Final = """\
 """
 _SETTINGS: Final = f"""\
 # This host's own matter, and no part of the id: `lab` says that all replicas run on one machine, to play with,
-# `datagram_bytes` is the largest datagram sent, `window` how many sequences are in flight at most. Before a replica
-# moves to another host, set `lab` to false and `datagram_bytes` to {DATAGRAM_BYTES} in every copy of this file: larger
-# ones are sure to arrive on one machine only. Settings that are not written here have their usual values.
+# `datagram_bytes` is the largest datagram sent, `window` how many sequences are in flight at most, `view_timeout_ms`
+# how long a primary may leave a request waiting before the replicas replace it. Before a replica moves to another host,
+# set `lab` to false and `datagram_bytes` to {DATAGRAM_BYTES} in every copy of this file: larger ones are sure to arrive
+# on one machine only. Settings that are not written here have their usual values.
 """
 
 
@@ -102,7 +103,12 @@ def _describe_replicas(group: GroupFile) -> Iterator[str]:
 
 def _describe_settings(group: GroupFile) -> dict[str, Any]:
     """Return what whoever opens the file should know of, and whatever else is not as usual."""
-    shown = {"lab": group.lab, "datagram_bytes": group.datagram_bytes, "window": group.settings.window}
+    shown = {
+        "lab": group.lab,
+        "datagram_bytes": group.datagram_bytes,
+        "window": group.settings.window,
+        "view_timeout_ms": group.settings.view_timeout_ms,
+    }
     standard = ReplicaSettings()
     for each in fields(ReplicaSettings):
         value = getattr(group.settings, each.name)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pbft.core.group import MAX_REPLICAS, MIN_REPLICAS, Genesis, Group, GroupError, Member, RegisteredClient
+from pbft.core.group import MAX_REPLICAS, MIN_REPLICAS, Genesis, Group, GroupError, Limits, Member, RegisteredClient
 from pbft.errors import PbftError
 from pbft.group_file import (
     FILE_NAME,
@@ -50,6 +50,7 @@ def make_group(
     clients: Sequence[str] = DEFAULT_CLIENTS,
     words: Mapping[str, str] | None = None,
     base_port: int | None = None,
+    limits: Limits | None = None,
 ) -> GroupFile:
     """Make a local group in a new or empty folder and return it.
 
@@ -78,6 +79,7 @@ def make_group(
         clients=tuple(RegisteredClient(name, key.public_key, key.link_key) for name, key in client_keys.items()),
         application=application_name(cls),
         parameters=tuple(parameters.items()),
+        limits=limits or Limits(),
     )
     try:
         group = Group.of(genesis)

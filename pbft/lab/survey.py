@@ -76,21 +76,16 @@ class Survey:
 
     @property
     def silent_primary(self) -> int | None:
-        """The primary of the view that f+1 replicas or more report, if it does not answer: it alone orders."""
+        """The primary of the view that f+1 replicas or more report, if it does not answer: requests replace it."""
         views = [each.word("view", int) for each in self.seen]
         told = [view for view in views if view is not None and views.count(view) >= self.weak]
         primary = max(told) % len(self.seen) if told else None
         return None if primary is None or primary in self.answering else primary
 
     @property
-    def can_order(self) -> bool:
-        """Whether a quorum answers, and the primary with it, as long as there is no view change to replace it."""
-        return self.has_quorum and self.silent_primary is None
-
-    @property
     def settled(self) -> bool:
         """Whether a quorum answered, nobody who was started is missing, and nobody lags behind."""
-        return self.can_order and all(each.health in (HEALTHY, NOT_RUNNING) for each in self.seen)
+        return self.has_quorum and all(each.health in (HEALTHY, NOT_RUNNING) for each in self.seen)
 
     def contradictions(self) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         """Return (sequence, replicas, other replicas) where both executed it and have different states.

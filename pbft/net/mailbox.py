@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pbft.core.envelope import Sender
-from pbft.core.group import Limits
+from pbft.core.group import Group, Limits
 from pbft.core.settings import Now
+from pbft.core.usage import view_change_bytes
 from pbft.group_file import GroupFile
 from pbft.net.drops import Drop
 from pbft.net.fragments import Reassembly, ReassemblyLimits
@@ -50,9 +51,9 @@ class MailboxLimits:
         return max(4 * self.message_bytes, 1024 * 1024)
 
 
-def replica_limits(limits: Limits) -> MailboxLimits:
-    """Return the limits of what replicas say to each other: batches, and what is to come beside them."""
-    return MailboxLimits(max(4 * 1024 * 1024, 2 * limits.batch_bytes))
+def replica_limits(group: Group) -> MailboxLimits:
+    """Return the limits of what replicas say to each other: batches, chunks of state, and the votes for a view."""
+    return MailboxLimits(max(4 * 1024 * 1024, 2 * group.limits.batch_bytes, 2 * view_change_bytes(group)))
 
 
 def request_limits(limits: Limits) -> MailboxLimits:

@@ -36,7 +36,7 @@ async def open_driver(files: GroupFile, replica: Driven, key: LinkKey, store: St
     mailboxes: list[Mailbox] = []
     try:
         for purpose, places, limits in (
-            (Purpose.REPLICAS, files.replica_addresses, replica_limits(group.limits)),
+            (Purpose.REPLICAS, files.replica_addresses, replica_limits(group)),
             (Purpose.CLIENTS, files.client_addresses, request_limits(group.limits)),
         ):
             listening = await _listen(places[replica.me], bell.ring, replica.me)

@@ -1,47 +1,56 @@
-"""What an operator should hear of while a replica runs: evidence against another, and operations that broke.
+"""What an operator should hear of while a replica runs: view changes, evidence, operations that broke, states fetched.
 
 Owns: the lines about them in the log, and how many there may be: neither a faulty replica nor a client that repeats a
-broken operation fills the log. Changes nothing.
+broken operation fills the log. Evidence goes to its folder besides. Changes nothing of the replica's.
 """
 
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from typing import Any, Final
 
-from pbft.core.effects import Effect, Evidence, Executed
+from pbft.core.effects import Diverged, Effect, Evidence, Executed, StateInstalled, ViewChangeStarted, ViewEntered
 from pbft.core.settings import Now
 from pbft.machine import Application, Outcome
 from pbft.node.event_log import EventLog
+from pbft.node.evidence import EvidenceFolder
 
 _GAP_MS: Final = 1_000
 _SHOWN_CHARACTERS: Final = 500
 
 
 class Incidents:
-    """Watches effects, and writes one line of each kind a second at most."""
+    """Watches effects, keeps all evidence that there is room for, and writes one line of each kind a second at most."""
 
-    def __init__(self, log: EventLog, application: Application) -> None:
+    def __init__(self, log: EventLog, application: Application, evidence: EvidenceFolder) -> None:
         self._log = log
         self._application = application
+        self._evidence = evidence
         self._told: BaseException | None = None
         self._noted_ms: dict[str, int] = {}
         self.left_out: dict[str, int] = {}
         """How many lines of each kind were not written since the last one that was."""
+        self.not_kept = 0
+        """How often evidence got no file: no room for more, or a disk that fails."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the log's last line says of incidents."""
+        return {"left_out": self.left_out, "evidence_not_kept": self.not_kept}
 
     def watch(self, effect: Effect, now: Now) -> None:
         """Note an effect that is an incident. Never raises."""
         match effect:
-            case Evidence(culprit, first, second):
-                self._warn(
-                    "evidence",
-                    now,
-                    culprit=culprit,
-                    kind=first.kind.name,
-                    # What was signed is the proof; batches that went beside are named by digests within.
-                    bodies=[each.body.hex() for each in (first, second)],
-                    signatures=[each.signature.hex() for each in (first, second)],
-                )
+            case Evidence():
+                self._on_evidence(effect, now)
+            case ViewChangeStarted(left, view, cause, timeout_ms):
+                self._note("view left", now, left=left, asks_for=view, cause=cause.value, timeout_ms=timeout_ms)
+            case ViewEntered(view=view, stable=stable, digests=digests):
+                self._note("view entered", now, view=view, stable=stable, proposed_again=len(digests))
+            case StateInstalled(sequence, digest, chunks):
+                self._note("state installed", now, sequence=sequence, digest=digest.hex(), chunks=chunks)
+            case Diverged(sequence, own, proven):
+                self._warn("state diverged", now, sequence=sequence, own=own.hex(), proven=proven.hex())
             case Executed(sequence=sequence, requests=requests):
                 failed = sum(list(each.outcomes).count(Outcome.FAILED) for each in requests)
                 if failed:
@@ -49,13 +58,46 @@ class Incidents:
             case _:
                 pass
 
+    def _on_evidence(self, evidence: Evidence, now: Now) -> None:
+        first, second = evidence.first, evidence.second
+        file = self._keep(evidence, now)
+        self.not_kept += file is None
+        self._warn(
+            "evidence",
+            now,
+            culprit=evidence.culprit,
+            kind=first.kind.name,
+            file=file and str(file),
+            not_kept=self.not_kept,
+            # What was signed is the proof; batches that went beside are named by digests within.
+            bodies=[_shorten(each.body.hex()) for each in (first, second)],
+            signatures=[each.signature.hex() for each in (first, second)],
+        )
+
+    def _keep(self, evidence: Evidence, now: Now) -> Path | None:
+        try:
+            return self._evidence.keep(evidence)
+        except OSError as error:
+            # Proof against another is worth less than the replica's own service, so the disk's refusal ends nothing.
+            self._warn("evidence cannot be kept", now, file=error.filename, error=error.strerror or str(error))
+            return None
+
+    def _note(self, event: str, now: Now, **fields: object) -> None:
+        if self._is_due(event, now):
+            self._log.note(event, monotonic_ms=now.monotonic_ms, left_out=self.left_out.pop(event, 0), **fields)
+
     def _warn(self, event: str, now: Now, **fields: object) -> None:
+        if self._is_due(event, now):
+            self._log.warn(event, monotonic_ms=now.monotonic_ms, left_out=self.left_out.pop(event, 0), **fields)
+
+    def _is_due(self, event: str, now: Now) -> bool:
+        """Say whether a line of a kind may be written now; if not, it counts as left out."""
         noted_ms = self._noted_ms.get(event)
         if noted_ms is not None and now.monotonic_ms - noted_ms < _GAP_MS:
             self.left_out[event] = self.left_out.get(event, 0) + 1
-            return
+            return False
         self._noted_ms[event] = now.monotonic_ms
-        self._log.warn(event, monotonic_ms=now.monotonic_ms, left_out=self.left_out.pop(event, 0), **fields)
+        return True
 
     def _cause(self) -> dict[str, Any]:
         """Return what made the newest operation fail, as far as a StateMachine tells: a failure is told of once."""
@@ -69,6 +111,11 @@ class Incidents:
             code = frames[-1][0].f_code
             cause["where"] = f"{code.co_filename}, line {frames[-1][1]}, in {code.co_qualname}"
         return cause
+
+
+def _shorten(text: str) -> str:
+    """Return what a line shows of a text; a VIEW-CHANGE alone could push all else out of the log."""
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def _text(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from pbft.net.transport import RECEIVE_BUFFER_BYTES
 from pbft.node.assembly import StartError, open_driver
 from pbft.node.driver import Driver
 from pbft.node.event_log import EventLog
+from pbft.node.evidence import EvidenceFolder
 from pbft.node.incidents import Incidents
 from pbft.node.marks import Mark
 
@@ -113,16 +114,16 @@ async def _serve(files: GroupFile, index: int, application: Application, key: Pr
         _stop_with_parent(driver.stop)
     names = asyncio.create_task(follow_names(files.replica_addresses, driver.addresses, driver.family))
     _note_start(log, driver, files)
-    incidents = Incidents(log, application)
+    incidents = Incidents(log, application, EvidenceFolder(files.evidence(index), files.group))
     driver.watchers.append(incidents.watch)
     try:
         await driver.run()
     except Exception as error:
-        log.fail("failed", error, executed=replica.status().executed, left_out=incidents.left_out)
+        log.fail("failed", error, executed=replica.status().executed, **incidents.summary())
         print(f"replica {index} stopped on an internal error; see {folder / 'log.jsonl'}", file=sys.stderr)
         return EXIT_INTERNAL_ERROR
     else:
-        log.note("stopped", executed=replica.status().executed, left_out=incidents.left_out)
+        log.note("stopped", executed=replica.status().executed, **incidents.summary())
         return 0
     finally:
         names.cancel()

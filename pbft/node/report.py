@@ -36,11 +36,11 @@ class Shares:
 
 def health(status: ReplicaStatus) -> str:
     """Say in words how a replica is."""
-    if status.behind == 0:
-        return "ok"
-    if status.reparable:
-        return f"behind by {status.behind}"
-    return f"behind by {status.behind}, more than its peers still hold"
+    if status.transferring is not None:
+        return f"fetching the state at {status.transferring}"
+    if status.target != status.view:
+        return f"view change to {status.target}"
+    return f"behind by {status.behind}" if status.behind else "ok"
 
 
 def write_report(
@@ -63,10 +63,13 @@ def write_report(
             "app": application,
             "role": status.role,
             "view": status.view,
+            "target": status.target,
             "executed": status.executed,
             "stable_checkpoint": status.stable_checkpoint,
             "low_watermark": status.low_watermark,
             "high_watermark": status.high_watermark,
+            "transferring": status.transferring,
+            "timeout_ms": status.timeout_ms,
             "in_flight": status.in_flight,
             "waiting": status.waiting,
             "agreed_time_ms": status.agreed_time_ms,

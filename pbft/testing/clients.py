@@ -45,6 +45,8 @@ class Call:
         """The group's answer, once f+1 replicas gave it."""
         self.refusal: RefusalReason | None = None
         """Why f+1 replicas refused, if they did."""
+        self.then: Callable[[], None] | None = None
+        """What happens at the moment at which the call ends: a program that goes on, say."""
 
     def __repr__(self) -> str:
         return f"{self.client}.{self.name}({', '.join(map(repr, self.args))})"
@@ -97,7 +99,7 @@ class SimulatedClient:
         self._wall_ahead_ms = wall_ahead_ms
         self._moment = moment
         self.wake_ms: int | None = None
-        self.inbox: deque[tuple[Address, Sender, Envelope]] = deque(maxlen=MAX_INBOX)
+        self.inbox: deque[tuple[Address, Sender, Envelope]] = deque()
         self._called = called
         self._calls: dict[int, Call] = {}
 
@@ -113,6 +115,13 @@ class SimulatedClient:
         """Return what this client's clocks show."""
         now_ms = self._moment()
         return Now(now_ms + self._offset_ms, WALL_START_MS + now_ms + self._wall_ahead_ms)
+
+    def put(self, src: Address, sender: Sender, envelope: Envelope) -> bool:
+        """Let an envelope wait to be received; say no when the inbox is full, and then it is lost."""
+        if len(self.inbox) >= MAX_INBOX:
+            return False
+        self.inbox.append((src, sender, envelope))
+        return True
 
     def deadline_ms(self) -> int | None:
         """When the session's `tick` is due, in virtual time."""
@@ -137,3 +146,5 @@ class SimulatedClient:
             call.refusal = effect.reason
         else:
             call.completed = effect
+        if call.then is not None:
+            call.then()

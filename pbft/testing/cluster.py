@@ -28,13 +28,16 @@ from pbft.core.session import Session
 from pbft.core.settings import Now, ReplicaSettings, SessionSettings
 from pbft.encoding import Plain, digest
 from pbft.loading import create_application
+from pbft.machine import Application
 from pbft.testing.byzantine.adversary import Adversary, Means
 from pbft.testing.clients import Call, SimulatedClient
 from pbft.testing.engine import Engine
-from pbft.testing.network import WALL_START_MS, Network
+from pbft.testing.histories import histories_agree
+from pbft.testing.network import WALL_START_MS, Network, Spread
 from pbft.testing.oracles import Facts, OracleFailure, oversee
+from pbft.testing.oracles.liveness import LIVENESS, recovery_ms
 from pbft.testing.signers import Identity, Keyring, Scheme
-from pbft.testing.station import Station
+from pbft.testing.station import Kept, Station
 from pbft.testing.trace import DEFAULT_LINES, Trace
 
 PATIENCE_MS: Final = 60_000
@@ -49,8 +52,9 @@ class Cluster:
     """n replicas, some of them as wicked as you like, and clients. Nothing happens until the cluster is run.
 
     `byzantine` maps replica numbers to adversaries, which collude. Replicas' wall clocks differ by `clock_skew_ms` at
-    most, and those in `wall_ahead_ms` go wrong by that much besides. `parameters` are the application's own.
-    `trace_lines` is how many lines are kept (None keeps all), `replay` the command that shows this run again.
+    most, and those in `wall_ahead_ms` go wrong by that much besides. `parameters` are the application's own, and
+    `invariant` says what is wrong with it after a batch, or None (O12). `trace_lines` is how many lines are kept (None
+    keeps all), `replay` the command that shows this run again.
 
     For tests that plant a bug, `quorums` holds wrong counts, `replica_type` is a replica that is not correct though it
     counts as such, and `without_oracles` names the oracles to leave out.
@@ -69,6 +73,7 @@ class Cluster:
         duplicate: float = 0.0,
         reorder: float = 0.0,
         delay_ms: tuple[int, int] = (1, 10),
+        spread: Spread = "even",
         clock_skew_ms: int = 50,
         wall_ahead_ms: Mapping[ReplicaId, int] | None = None,
         signatures: Scheme = "simulated",
@@ -76,6 +81,7 @@ class Cluster:
         limits: Limits | None = None,
         settings: ReplicaSettings | None = None,
         session_settings: SessionSettings | None = None,
+        invariant: Callable[[Application], str | None] | None = None,
         without_oracles: Collection[str] = (),
         trace_lines: int | None = DEFAULT_LINES,
         replica_type: type[Replica] = Replica,
@@ -84,7 +90,8 @@ class Cluster:
         self.seed = seed
         self._replay = replay
         self._replica_type = replica_type
-        self._session_settings = session_settings
+        self._settings = settings or ReplicaSettings()
+        self._session_settings = session_settings or SessionSettings()
         self._clocks = random.Random(f"{seed}/clocks")
         self._skew_ms = clock_skew_ms
         self._wall_ahead_ms = dict(wall_ahead_ms or {})
@@ -94,14 +101,16 @@ class Cluster:
         self._replica_keys = {i: self._keys.identity(f"replica {i}") for i in range(n)}
         self._client_keys = {name: self._keys.identity(f"client {name}") for name in clients}
         self.group = self._group(application.__name__, dict(parameters or {}), limits or Limits(), quorums)
-        self.network = Network(random.Random(f"{seed}/network"), loss, duplicate, reorder, delay_ms)
+        self.network = Network(random.Random(f"{seed}/network"), loss, duplicate, reorder, delay_ms, spread)
         self.trace = Trace({key.public_key: name for name, key in self._client_keys.items()}, trace_lines)
-        stations = tuple(
-            self._station(i, create_application(application, dict(parameters or {})), settings, byzantine or {})
-            for i in range(n)
-        )
+
+        def make() -> Application:
+            return create_application(application, dict(parameters or {}))
+
+        stations = tuple(self._station(i, make(), byzantine or {}) for i in range(n))
         self._correct = tuple(station for station in stations if station.correct)
-        facts = Facts(self.group, self._keys.verifier, tuple(station.id for station in self._correct))
+        correct = tuple(station.id for station in self._correct)
+        facts = Facts(self.group, self._keys.verifier, correct, make, invariant)
         self._engine = Engine(self.network, self.trace, oversee(facts, without_oracles), stations)
 
     # What a test starts.
@@ -172,12 +181,63 @@ class Cluster:
                     raise NotFinished(f"no {waiting_for()} within {within_ms} ms\n{self.story()}")
 
     def run_until_level(self, within_ms: int = PATIENCE_MS) -> None:
-        """Run until all correct replicas that live have executed equally much."""
+        """Run until all correct replicas that live have come equally far, by executing or by taking over a state."""
         self.run_until(
-            lambda: len(dict.fromkeys(len(station.history) for station in self._living)) == 1,
+            lambda: len(dict.fromkeys(station.executed for station in self._living)) == 1,
             within_ms,
-            lambda: f"equal histories: executed {[len(station.history) for station in self._living]}",
+            lambda: f"equal histories: executed {[station.executed for station in self._living]}",
         )
+
+    def finish(self, *calls: Call, level: bool = True) -> tuple[Call, ...]:
+        """Run a healed group until every call has ended and all correct living replicas are level; return the calls.
+
+        Raises OracleFailure (O15) when either takes longer than `recovery_ms`. Whoever was cut off from a group that is
+        silent now learns that it is behind from the next message: without a call, do not demand that it is `level`.
+        """
+        within_ms = self.recovery_ms()
+        try:
+            self.settle(*calls, within_ms=within_ms)
+            if level:
+                self.run_until_level(within_ms)
+        except NotFinished as stopped:
+            raise OracleFailure(LIVENESS, f"a healed group made no progress: {stopped}") from None
+        return calls
+
+    def recovery_ms(self) -> int:
+        """Return within how long a healed group answers what is pending (O15), from where it stands now."""
+        return recovery_ms(
+            self.group,
+            self._settings,
+            self._session_settings,
+            [station.core.status() for station in self._living],
+            sum(1 for station in self._living if abs(station.wall_ahead_ms) > self._skew_ms),
+            self.network.longest_ms,
+        )
+
+    def at(self, at_ms: int, action: Callable[[], None]) -> None:
+        """Plan something for a moment of virtual time: a fault that begins or ends, a client that goes on."""
+        self._engine.plan(at_ms, action)
+
+    def pause(self, replica: ReplicaId) -> None:
+        """Let a replica stand still, as SIGSTOP does: it receives nothing and its timers wait, until it resumes."""
+        self._engine.stations[replica].paused = True
+        self.trace.note(self.now_ms, f"r{replica}", "paused")
+
+    def resume(self, replica: ReplicaId) -> None:
+        """Let a replica go on where it stood still, as SIGCONT does: first it receives what has waited."""
+        station = self._engine.stations[replica]
+        if station.paused:
+            station.paused = False
+            self.trace.note(self.now_ms, f"r{replica}", "resumed")
+            self._engine.wake(station)
+
+    def heal(self) -> None:
+        """Mend the network for good, losses and all, and let every replica go on that stands still."""
+        self.network.heal()
+        self.network.calm()
+        self.trace.note(self.now_ms, "network", "healed")
+        for station in self._engine.stations:
+            self.resume(station.id)
 
     def crash(self, replica: ReplicaId) -> None:
         """Stop a replica for good: it neither receives nor sends from now on."""
@@ -216,8 +276,16 @@ class Cluster:
         return self._engine.stations[i].core
 
     def history(self, i: ReplicaId) -> list[Executed]:
-        """Return the batches a replica executed, in order."""
+        """Return the batches a replica executed, in order. Where it took over a state instead, there is a gap."""
         return self._engine.stations[i].history
+
+    def steps(self, i: ReplicaId, kind: type[Kept]) -> list[Kept]:
+        """Return a replica's notices of one kind: ViewChangeStarted, ViewEntered, BecameStable, StateInstalled..."""
+        return self._engine.stations[i].taken(kind)
+
+    def executed(self, i: ReplicaId) -> int:
+        """Return the sequence whose state a replica has come to."""
+        return self._engine.stations[i].executed
 
     def ignored(self, i: ReplicaId) -> Counter[Reason]:
         """Return how many messages a replica refused, by reason."""
@@ -231,6 +299,16 @@ class Cluster:
         """Return the misbehaviour that a replica can prove."""
         return list(self._engine.stations[i].evidence)
 
+    @property
+    def correct(self) -> tuple[ReplicaId, ...]:
+        """The replicas that follow the protocol, crashed ones too."""
+        return tuple(station.id for station in self._correct)
+
+    @property
+    def living(self) -> tuple[ReplicaId, ...]:
+        """The correct replicas that have not crashed."""
+        return tuple(station.id for station in self._living)
+
     def views(self) -> set[int]:
         """Return the views that correct living replicas are in."""
         return {station.core.status().view for station in self._living}
@@ -238,18 +316,9 @@ class Cluster:
     def histories_agree(self) -> bool:
         """Say whether correct replicas executed the same, as far as each has come, and are equal where equally far.
 
-        Every history must be the beginning of the longest one, outcomes and times included; crashed ones count too.
+        Every history runs without gaps, except where a state was taken over; crashed ones count too.
         """
-        longest = max((station.history for station in self._correct), key=len)
-        digests: dict[int, bytes] = {}
-        for station in self._correct:
-            told = [(each.sequence, each.digest, each.time_ms, each.requests) for each in station.history]
-            if told != [(e.sequence, e.digest, e.time_ms, e.requests) for e in longest[: len(told)]]:
-                return False
-            state = station.core.state_digest()
-            if digests.setdefault(len(told), state) != state:
-                return False
-        return True
+        return histories_agree(self._correct)
 
     def trace_digest(self) -> str:
         """Return the digest of the whole trace so far, in hex: equal runs have equal ones (O17)."""
@@ -279,11 +348,10 @@ class Cluster:
         self,
         i: ReplicaId,
         application: Any,
-        settings: ReplicaSettings | None,
         byzantine: Mapping[ReplicaId, type[Adversary]],
     ) -> Station:
         core = self._replica_type(
-            i, self.group, application, self._replica_keys[i].signer, self._keys.verifier, settings
+            i, self.group, application, self._replica_keys[i].signer, self._keys.verifier, self._settings
         )
         offset_ms = self._clocks.randrange(1_000_000)
         skew_ms = self._clocks.randint(-self._skew_ms, self._skew_ms) + self._wall_ahead_ms.get(i, 0)

@@ -6,21 +6,27 @@ when the deadline has come, make durable, then send. Knows nothing of what a tes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pbft.core.effects import Answer, Broadcast, Effect, Notice, Send
+from pbft.core.effects import Action, Answer, Broadcast, Effect, Send
 from pbft.core.envelope import Envelope, Sender
 from pbft.core.group import ReplicaId
+from pbft.core.replica import Replica
 from pbft.core.session import Completed, Lost, SessionEffect
 from pbft.testing.clients import SimulatedClient
 from pbft.testing.network import Address, EventQueue, Network
 from pbft.testing.oracles import OracleFailure, Overseer
 from pbft.testing.station import Station
-from pbft.testing.trace import Trace, place
+from pbft.testing.trace import Trace
+from pbft.testing.words import place
 
 MAX_TURNS_AT_ONCE: Final = 1_000
 """Turns of one party within one millisecond, after which it is taken to spin."""
+
+SAMPLE_EVERY: Final = 64
+"""Envelopes that a correct replica receives before the oracles measure it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,13 @@ class Wake:
     who: Address
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The moment has come for something that a test planned."""
+
+    action: Callable[[], None]
+
+
 class Engine:
     """Replicas, clients and the network between them, at one moment of virtual time."""
 
@@ -52,11 +65,13 @@ class Engine:
         self.stations = stations
         self.clients: dict[str, SimulatedClient] = {}
         self._overseer = overseer
-        self._events: EventQueue[Arrival | Wake] = EventQueue()
+        self._events: EventQueue[Arrival | Wake | Alarm] = EventQueue()
         self._turns: dict[Address, int] = {}
         """Turns taken within this millisecond."""
+        self._samples: dict[ReplicaId, int] = dict.fromkeys((station.id for station in stations if station.correct), 0)
+        """Envelopes that each correct replica received since it was measured."""
         for station in stations:
-            self._plan_wake(station.id, station)
+            self._plan_wake(station.id, station, station.deadline_ms())
 
     def admit(self, client: SimulatedClient) -> None:
         """Let a client's session take part."""
@@ -65,7 +80,16 @@ class Engine:
 
     def attend(self, client: SimulatedClient) -> None:
         """Look at a client again, whose test may have called something."""
-        self._plan_wake(client.label, client)
+        self._plan_wake(client.label, client, client.deadline_ms())
+
+    def plan(self, at_ms: int, action: Callable[[], None]) -> None:
+        """Do something at a moment to come, before whatever arrives then is received."""
+        self._events.plan(max(at_ms, self.now_ms), Alarm(action))
+
+    def wake(self, station: Station) -> None:
+        """Let a replica that stood still go on now: it receives what has waited, and then ticks if that is due."""
+        station.wake_ms = self.now_ms
+        self._events.plan(self.now_ms, Wake(station.id))
 
     def post(self, src: Address, sender: Sender, dst: Address, envelope: Envelope) -> None:
         """Put an envelope into the network."""
@@ -87,7 +111,10 @@ class Engine:
         for event in self._events.due(moment):
             if isinstance(event, Arrival):
                 touched[event.dst] = None
-                self._party(event.dst).inbox.append((event.src, event.sender, event.envelope))
+                if not self._party(event.dst).put(event.src, event.sender, event.envelope):
+                    self.trace.lost(moment, event.src, event.sender, event.dst, event.envelope)
+            elif isinstance(event, Alarm):
+                event.action()
             elif self._party(event.who).wake_ms == moment:
                 touched[event.who] = None
                 self._party(event.who).wake_ms = None
@@ -112,26 +139,40 @@ class Engine:
     def _drive_replica(self, station: Station) -> None:
         if not station.alive:
             return station.inbox.clear()
+        if station.paused:
+            return None
         effects: list[Effect] = []
         now = station.clock(self.now_ms)
+        received = len(station.inbox)
         while station.inbox:
             src, sender, envelope = station.inbox.popleft()
             self.deliveries += 1
             self.trace.delivered(self.now_ms, src, sender, station.id, envelope)
             station.learn_address(src, sender, envelope)
-            self._overseer.delivered(station.id, envelope)
+            self._overseer.delivered(envelope)
             effects += self._judged(station, station.core.receive(envelope, sender, now))
         deadline_ms = station.deadline_ms()
         if deadline_ms is not None and deadline_ms <= self.now_ms:
             effects += self._judged(station, station.core.tick(now))
+            deadline_ms = station.deadline_ms()
         station.perform(effects)
         for effect in effects:
             self._release(station, effect)
-        self._plan_wake(station.id, station)
+        self._plan_wake(station.id, station, deadline_ms)
+        self._measure(station, received)
+
+    def _measure(self, station: Station, received: int) -> None:
+        """Show the oracles a correct replica itself, now and then."""
+        if not isinstance(station.core, Replica):
+            return
+        self._samples[station.id] += received
+        if self._samples[station.id] >= SAMPLE_EVERY:
+            self._samples[station.id] = 0
+            self._overseer.sampled(station.core)
 
     def _judged(self, station: Station, effects: list[Effect]) -> list[Effect]:
         for effect in effects:
-            if isinstance(effect, Notice):
+            if not isinstance(effect, Action):
                 self.trace.noticed(self.now_ms, station.id, effect)
         self._overseer.judge(station.id, effects)
         return effects
@@ -173,7 +214,7 @@ class Engine:
         for effect in effects:
             if isinstance(effect, Send):
                 self.post(client.label, client.key, effect.to, _through_bytes(effect.envelope))
-        self._plan_wake(client.label, client)
+        self._plan_wake(client.label, client, client.deadline_ms())
 
     def _settled(self, client: SimulatedClient, effects: list[SessionEffect]) -> list[SessionEffect]:
         for effect in effects:
@@ -191,9 +232,8 @@ class Engine:
             client.settle(effect)
         return effects
 
-    def _plan_wake(self, who: Address, party: Station | SimulatedClient) -> None:
+    def _plan_wake(self, who: Address, party: Station | SimulatedClient, deadline_ms: int | None) -> None:
         """Plan a wake for a party's deadline unless one is planned for then; an earlier plan is forgotten."""
-        deadline_ms = party.deadline_ms()
         due_ms = None if deadline_ms is None else max(deadline_ms, self.now_ms)
         if due_ms != party.wake_ms:
             party.wake_ms = due_ms

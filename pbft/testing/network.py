@@ -10,10 +10,12 @@ depends on nothing but its seed.
 from __future__ import annotations
 
 import heapq
+import math
 import random
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
@@ -27,10 +29,17 @@ Addresses = Address | Iterable[Address] | None
 WALL_START_MS: Final = 1_750_000_000_000
 """What a right wall clock shows when virtual time begins."""
 
+Spread = Literal["even", "exponential"]
+"""How delays lie between the least and the greatest: all alike, or most of them short and a few long."""
+
 MAX_PENDING: Final = 200_000
 MAX_RULES: Final = 64
 
 Event = TypeVar("Event")
+Counted = TypeVar("Counted")
+
+_STEEPNESS: Final = 10 * math.log(2)
+"""With this rate half of all exponential delays lie within the lowest tenth of their range."""
 
 
 class EventQueue(Generic[Event]):
@@ -120,7 +129,8 @@ class Network:
     """Decides when, how often and whether each envelope arrives.
 
     `loss`, `duplicate` and `reorder` are shares of the envelopes between 0 and 1; `delay_ms` is the least and the
-    greatest delay of a link, drawn evenly. A reordered envelope waits up to five times the greatest delay longer.
+    greatest delay of a link. They are drawn evenly, or with the exponential `spread` so that half of them lie in the
+    lowest tenth. A reordered envelope waits up to five times the greatest delay longer.
     """
 
     def __init__(
@@ -130,7 +140,10 @@ class Network:
         duplicate: float = 0.0,
         reorder: float = 0.0,
         delay_ms: tuple[int, int] = (1, 10),
+        spread: Spread = "even",
     ) -> None:
+        if spread not in ("even", "exponential"):
+            raise ValueError(f"delays spread 'even' or 'exponential', not {spread!r}")
         for name, share in (("loss", loss), ("duplicate", duplicate), ("reorder", reorder)):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} is a share from 0 up to but not including 1, not {share}")
@@ -139,9 +152,11 @@ class Network:
         self.duplicate = duplicate
         self.reorder = reorder
         self.delay_ms = _checked_delay(delay_ms)
+        self.spread = spread
         self._links: dict[tuple[Address, Address], tuple[int, int]] = {}
-        self._cuts: dict[tuple[Address, Address], None] = {}
-        self._isolated: dict[Address, None] = {}
+        self._cuts: Counter[tuple[Address, Address]] = Counter()
+        """How often each link is cut, in one direction: faults overlap, and one that ends does not mend another's."""
+        self._isolated: Counter[Address] = Counter()
         self._rules: list[Rule] = []
 
     # What a test says.
@@ -167,23 +182,42 @@ class Network:
 
     def cut_one_way(self, src: Address, dst: Address) -> None:
         """Let nothing pass from one address to the other; the way back stays open."""
-        self._cuts[src, dst] = None
+        self._cuts[src, dst] += 1
 
     def isolate(self, address: Address) -> None:
         """Let nothing pass to or from an address, clients' traffic included."""
-        self._isolated[address] = None
+        self._isolated[address] += 1
 
     def split(self, *sides: tuple[Address, ...]) -> None:
         """Let nothing pass between the sides. Addresses on no side still reach everybody."""
-        for i, side in enumerate(sides):
-            for one in side:
-                for others in sides[i + 1 :]:
-                    for other in others:
-                        self.cut(one, other)
+        for one, other in _across(sides):
+            self.cut(one, other)
 
     def slow(self, src: Address, dst: Address, delay_ms: tuple[int, int]) -> None:
         """Give one link, in one direction, a delay of its own."""
         self._links[src, dst] = _checked_delay(delay_ms)
+
+    def mend(self, one: Address, other: Address) -> None:
+        """Take back one `cut` of these two; what was cut twice stays cut."""
+        self.mend_one_way(one, other)
+        self.mend_one_way(other, one)
+
+    def mend_one_way(self, src: Address, dst: Address) -> None:
+        """Take back one `cut_one_way` of this link."""
+        _uncount(self._cuts, (src, dst))
+
+    def rejoin(self, address: Address) -> None:
+        """Take back one `isolate` of an address."""
+        _uncount(self._isolated, address)
+
+    def unite(self, *sides: tuple[Address, ...]) -> None:
+        """Take back one `split` of these sides."""
+        for one, other in _across(sides):
+            self.mend(one, other)
+
+    def hasten(self, src: Address, dst: Address) -> None:
+        """Forget the delay that `slow` gave a link."""
+        self._links.pop((src, dst), None)
 
     def heal(self) -> None:
         """Mend all cuts, and forget all rules and the delays of single links. Loss and its like stay as they are."""
@@ -198,6 +232,12 @@ class Network:
 
     # What the cluster asks.
 
+    @property
+    def longest_ms(self) -> int:
+        """The longest that an envelope which is not lost travels, but for rules that delay it."""
+        high = max([self.delay_ms[1], *(high for _, high in self._links.values())])
+        return high + (5 * high if self.reorder else 0)
+
     def delays(self, src: Address, dst: Address, envelope: Envelope) -> list[int]:
         """Return after how many milliseconds each copy of the envelope arrives; an empty list means that it is lost."""
         if (src, dst) in self._cuts or src in self._isolated or dst in self._isolated:
@@ -211,11 +251,31 @@ class Network:
         return [self._delay(src, dst) for _ in range(copies)]
 
     def _delay(self, src: Address, dst: Address) -> int:
-        low, high = self._links.get((src, dst), self.delay_ms)
-        delay = self._chance.randint(low, high)
+        low, high = self._links.get((src, dst), self.delay_ms) if self._links else self.delay_ms
+        # The same draw either way: one number of the chance a delay, whatever the spread.
+        drawn = self._chance.random()
+        if self.spread == "exponential":
+            drawn = min(-math.log1p(-drawn) / _STEEPNESS, 1.0)
+        delay = low + min(int(drawn * (high - low + 1)), high - low)
         if self.reorder and self._chance.random() < self.reorder:
             delay += self._chance.randint(1, 5 * high)
         return delay
+
+
+def _across(sides: tuple[tuple[Address, ...], ...]) -> Iterator[tuple[Address, Address]]:
+    """Yield each two addresses that stand on different sides."""
+    for i, side in enumerate(sides):
+        for one in side:
+            for others in sides[i + 1 :]:
+                for other in others:
+                    yield one, other
+
+
+def _uncount(counts: Counter[Counted], key: Counted) -> None:
+    """Take one off a count, and forget it at none."""
+    counts[key] -= 1
+    if counts[key] <= 0:
+        del counts[key]
 
 
 def _several(addresses: Addresses) -> tuple[Address, ...] | None:

@@ -6,9 +6,21 @@ Owns: what a real driver owns around one core. Knows nothing of the network or o
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Final
+from typing import Final, TypeVar
 
-from pbft.core.effects import Effect, Evidence, Executed, Ignored, Persist, Reason
+from pbft.core.effects import (
+    BecameStable,
+    Diverged,
+    Effect,
+    Evidence,
+    Executed,
+    Ignored,
+    Persist,
+    Reason,
+    StateInstalled,
+    ViewChangeStarted,
+    ViewEntered,
+)
 from pbft.core.envelope import Envelope, Kind, Sender
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import Hello, unpack
@@ -22,6 +34,12 @@ MAX_INBOX: Final = 10_000
 MAX_ADDRESSES: Final = 4_096
 KEPT_PERSISTS: Final = 1_024
 KEPT_EVIDENCE: Final = 64
+KEPT_STEPS: Final = 4_096
+
+Step = ViewChangeStarted | ViewEntered | BecameStable | StateInstalled | Diverged
+"""A notice of something that happens now and then, and that a test may want to look at afterwards."""
+
+Kept = TypeVar("Kept", bound=Step)
 
 
 class Station:
@@ -31,12 +49,18 @@ class Station:
         self.id: ReplicaId = core.me
         self.core = core
         self.alive = True
+        self.paused = False
+        """Whether its process stands still: what arrives waits, as far as there is room."""
         self.wake_ms: int | None = None
-        self.inbox: deque[tuple[Address, Sender, Envelope]] = deque(maxlen=MAX_INBOX)
+        self.inbox: deque[tuple[Address, Sender, Envelope]] = deque()
         self.durable: deque[Persist] = deque(maxlen=KEPT_PERSISTS)
         """What was made durable, latest last. A dictionary in memory stands for the disk until there is a store."""
         self.history: list[Executed] = []
-        """Every batch executed, in order."""
+        """Every batch executed, in order. Where a state was installed instead, there is a gap."""
+        self.steps: deque[Step] = deque(maxlen=KEPT_STEPS)
+        """Views left and entered, checkpoints and states taken over, in order, the latest last."""
+        self.installed = 0
+        """The sequence of the state that was taken over from others last; 0 where none was."""
         self.ignored: Counter[Reason] = Counter()
         self.evidence: deque[Evidence] = deque(maxlen=KEPT_EVIDENCE)
         self.wall_ahead_ms = wall_ahead_ms
@@ -48,6 +72,22 @@ class Station:
     def correct(self) -> bool:
         """Whether this replica follows the protocol."""
         return isinstance(self.core, Replica)
+
+    @property
+    def executed(self) -> int:
+        """The sequence whose state this replica has come to, by executing or by taking over a state."""
+        return max(self.history[-1].sequence if self.history else 0, self.installed)
+
+    def taken(self, kind: type[Kept]) -> list[Kept]:
+        """Return the steps of one kind, in order."""
+        return [step for step in self.steps if isinstance(step, kind)]
+
+    def put(self, src: Address, sender: Sender, envelope: Envelope) -> bool:
+        """Let an envelope wait to be received; say no when the inbox is full, and then it is lost."""
+        if len(self.inbox) >= MAX_INBOX:
+            return False
+        self.inbox.append((src, sender, envelope))
+        return True
 
     def clock(self, now_ms: int) -> Now:
         """Return what this replica's clocks show: no two replicas' agree."""
@@ -82,6 +122,10 @@ class Station:
                 self.durable.append(effect)
             elif isinstance(effect, Executed):
                 self.history.append(effect)
+            elif isinstance(effect, Step):
+                self.steps.append(effect)
+                if isinstance(effect, StateInstalled):
+                    self.installed = effect.sequence
             elif isinstance(effect, Ignored):
                 self.ignored[effect.reason] += 1
             elif isinstance(effect, Evidence):

@@ -4,7 +4,8 @@ Owns: the words of a trace, the last lines for a failure's report, and the runni
 comparable. Knows nothing of what ought to happen.
 
 A line reads: virtual milliseconds, who, and what, as in `12 r1 <- r0 PRE_PREPARE v0 s1 4f2a91c0 with 1 request`.
-Digests are shown by their first eight digits.
+Digests are shown by their first eight digits. Envelopes are put into words when somebody reads them: most are forgotten
+before anybody does.
 """
 
 from __future__ import annotations
@@ -12,32 +13,40 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Final, assert_never
 
-from pbft.core.effects import CommittedLocal, Evidence, Executed, Ignored, Notice, Prepared, Proposed
-from pbft.core.envelope import Envelope, Kind, Sender
-from pbft.core.messages import (
-    Batch,
-    Commit,
-    Hello,
-    Prepare,
-    PrePrepare,
-    Refusal,
-    RefusalReason,
-    Reply,
-    ReplyDetail,
-    Request,
-    Status,
-    Welcome,
-    request_digest,
-    unpack,
+from pbft.core.effects import (
+    BecameStable,
+    CommittedLocal,
+    Diverged,
+    Evidence,
+    Executed,
+    Ignored,
+    Notice,
+    Prepared,
+    Proposed,
+    StateInstalled,
+    ViewChangeStarted,
+    ViewEntered,
 )
-from pbft.encoding import EncodingError
+from pbft.core.envelope import Envelope, Sender
 from pbft.testing.network import Address
+from pbft.testing.words import body_words, place, places, proposals, short
 from pbft.wording import count
 
 DEFAULT_LINES: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """An envelope that arrived, or did not, still to be put into words."""
+
+    at_ms: int
+    who: str
+    link: Sender
+    envelope: Envelope
+    lost: bool
 
 
 class Trace:
@@ -46,14 +55,14 @@ class Trace:
     def __init__(self, names: dict[bytes, str], keep: int | None = DEFAULT_LINES) -> None:
         self._names = names
         """Clients' names by public key; more may be added while the run goes on."""
-        self._lines: deque[str] = deque(maxlen=keep)
+        self._lines: deque[str | _Passage] = deque(maxlen=keep)
         self._digest = hashlib.blake2b(digest_size=16)
         self.echo: Callable[[str], None] | None = None
         """Where every line goes as well, such as `print`."""
 
     def note(self, at_ms: int, who: str, what: str) -> None:
         """Add one line."""
-        line = f"{at_ms:>6} {who:<16} {what}"
+        line = _line(at_ms, who, what)
         self._lines.append(line)
         self._digest.update(line.encode())
         self._digest.update(b"\n")
@@ -62,11 +71,11 @@ class Trace:
 
     def delivered(self, at_ms: int, src: Address, link: Sender, dst: Address, envelope: Envelope) -> None:
         """Note that an envelope arrived over the link of `link`."""
-        self.note(at_ms, f"{place(dst)} <- {place(src)}", self.words(envelope, link))
+        self._pass(_Passage(at_ms, f"{place(dst)} <- {place(src)}", link, envelope, False))
 
     def lost(self, at_ms: int, src: Address, link: Sender, dst: Address, envelope: Envelope) -> None:
         """Note that an envelope will not arrive."""
-        self.note(at_ms, f"{place(src)} -> {place(dst)}", f"lost: {self.words(envelope, link)}")
+        self._pass(_Passage(at_ms, f"{place(src)} -> {place(dst)}", link, envelope, True))
 
     def noticed(self, at_ms: int, replica: int, notice: Notice) -> None:
         """Note what a replica wants known."""
@@ -74,11 +83,11 @@ class Trace:
 
     def last(self, lines: int | None = None) -> list[str]:
         """Return the last lines kept, all by default."""
-        kept = list(self._lines)
+        kept = [line if isinstance(line, str) else self._spell(line) for line in self._lines]
         return kept if lines is None else kept[-lines:]
 
     def digest(self) -> str:
-        """Return the digest over every line so far, in hex."""
+        """Return the digest over all that happened so far, in hex: every line, and every envelope's bytes."""
         return self._digest.hexdigest()
 
     def words(self, envelope: Envelope, link: Sender | None = None) -> str:
@@ -91,6 +100,19 @@ class Trace:
         if isinstance(sender, int):
             return place(sender)
         return self._names.get(sender) or f"stranger {sender[:4].hex()}"
+
+    def _pass(self, passage: _Passage) -> None:
+        envelope = passage.envelope
+        head = f"{passage.at_ms} {passage.who} {passage.lost} {envelope.kind} {envelope.sender!r} {passage.link!r}\n"
+        for part in (head.encode(), envelope.body, envelope.signature, envelope.beside):
+            self._digest.update(part)
+        self._lines.append(passage)
+        if self.echo is not None:
+            self.echo(self._spell(passage))
+
+    def _spell(self, passage: _Passage) -> str:
+        words = self.words(passage.envelope, passage.link)
+        return _line(passage.at_ms, passage.who, f"lost: {words}" if passage.lost else words)
 
     def _notice_words(self, notice: Notice) -> str:
         match notice:
@@ -106,6 +128,18 @@ class Trace:
                     for one in notice.requests
                 )
                 return f"executed v{notice.view} s{notice.sequence} {short(notice.digest)}: {each or 'nothing'}"
+            case ViewChangeStarted(left, view, cause, timeout_ms):
+                return f"left v{left} for v{view}: {cause.value}; next timeout {timeout_ms} ms"
+            case ViewEntered(view, stable, digests, votes):
+                by = places(vote.sender for vote in votes)
+                return f"entered v{view} by {by}, stable s{stable}, again {proposals(stable, digests)}"
+            case BecameStable(proof):
+                by = places(share.signer for share in proof.shares)
+                return f"stable s{proof.sequence} {short(proof.digest)} by {by}"
+            case StateInstalled(sequence, digest, chunks):
+                return f"installed the state of s{sequence} {short(digest)} from {count(chunks, 'chunk')}"
+            case Diverged(sequence, own, proven):
+                return f"diverged at s{sequence}: has {short(own)}, and a quorum vouches for {short(proven)}"
             case Ignored(reason, sender, kind):
                 return f"ignored {kind.name} from {self.who(sender)}: {reason.value}"
             case Evidence(culprit, first, second):
@@ -114,50 +148,5 @@ class Trace:
                 assert_never(notice)
 
 
-def place(address: Address) -> str:
-    """Return an address as a trace shows it: `r2` for replica 2, a client's label as it is."""
-    return f"r{address}" if isinstance(address, int) else address
-
-
-def short(digest: bytes) -> str:
-    """Return the first eight digits of a digest."""
-    return digest[:4].hex()
-
-
-# Every envelope is shown once a delivery, and broadcast to all: what its bytes say is worth remembering.
-@lru_cache(maxsize=4096)
-def body_words(kind: Kind, body: bytes, beside: bytes) -> str:
-    """Return what a body says, in words; bytes that say nothing are called malformed."""
-    try:
-        return _body_words(kind, body, beside)
-    except EncodingError:
-        return " malformed"
-
-
-def _body_words(kind: Kind, body: bytes, beside: bytes) -> str:
-    if kind is Kind.PRE_PREPARE:
-        said = unpack(PrePrepare, body)
-        requests = count(len(unpack(Batch, beside).requests), "request")
-        return f" v{said.view} s{said.sequence} {short(said.digest)} with {requests}"
-    if kind is Kind.PREPARE or kind is Kind.COMMIT:
-        vote = unpack(Prepare, body) if kind is Kind.PREPARE else unpack(Commit, body)
-        return f" v{vote.view} s{vote.sequence} {short(vote.digest)}"
-    if kind is Kind.REQUEST:
-        request = unpack(Request, body)
-        operations = count(len(request.operations), "operation")
-        return f" t{request.timestamp} {short(request_digest(body))} with {operations}"
-    if kind is Kind.REPLY:
-        reply, detail = unpack(Reply, body), unpack(ReplyDetail, beside)
-        outcomes = [result.outcome for result in detail.results]
-        return f" s{reply.sequence} {short(reply.root)} t{detail.timestamp} {outcomes}"
-    if kind is Kind.STATUS:
-        status = unpack(Status, body)
-        return f" v{status.view} executed {status.executed} held {status.held.hex() or 'nothing'}"
-    if kind is Kind.WELCOME:
-        return f" v{unpack(Welcome, body).view}"
-    if kind is Kind.REFUSAL:
-        refusal = unpack(Refusal, body)
-        return f" t{refusal.timestamp}: {RefusalReason(refusal.reason).name}"
-    if kind is Kind.HELLO:
-        unpack(Hello, body)
-    return ""
+def _line(at_ms: int, who: str, what: str) -> str:
+    return f"{at_ms:>6} {who:<16} {what}"

@@ -75,6 +75,13 @@ def test_init_takes_parameters_and_ports(run: Run, tmp_path: Path):
     assert [each.port for each in files.client_addresses] == [20001, 20003, 20005, 20007]
 
 
+def test_init_takes_limits(run: Run, tmp_path: Path):
+    """`--limit` reaches the genesis, and with it the group's id."""
+    assert run("init", "g", "--app", LEDGER, "--limit", "log_size=64", "--limit", "checkpoint_interval=16").code == 0
+    limits = read_group(tmp_path / "g").group.limits
+    assert (limits.log_size, limits.checkpoint_interval, limits.batch_requests) == (64, 16, 1024)
+
+
 def test_init_takes_an_application_from_anywhere(run: Run, tmp_path: Path):
     """A file outside the project is found again from any folder; its parameters are read by its annotations."""
     (tmp_path / "mine.py").write_text(AUCTION)
@@ -99,6 +106,11 @@ def test_init_takes_an_application_from_anywhere(run: Run, tmp_path: Path):
         (("--app", "mine.py", "--set", "reserve"), "--set takes NAME=VALUE"),
         (("--app", "mine.py", "--set", "reserve=1", "--set", "reserve=2"), "names reserve twice"),
         (("--app", "mine.py", "--set", 'fees={"$bytes": 1}'), "begins with $"),
+        (("--limit", "log_size"), "--limit takes NAME=VALUE"),
+        (("--limit", "log_sise=64"), 'there is no limit "log_sise"'),
+        (("--limit", "log_size=-1"), "the limit log_size takes a whole number"),
+        (("--limit", "log_size=64"), "log_size (L) must be at least twice checkpoint_interval (K)"),
+        (("--replicas", "900"), "log_size 512 is too large for 900 replicas"),
         (("--client", "../alice"), "a client's name has 1 to 64 of a-z"),
         (("--client", "alice", "--client", "alice"), 'the client "alice" is named twice'),
         (("--base-port", "80"), "the base port must lie within 1024 and 65528"),

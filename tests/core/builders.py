@@ -1,31 +1,58 @@
-"""Groups, keys and messages for tests of the core, and one replica under a microscope."""
+"""Groups, keys and messages for tests of the core; one replica of them under a microscope."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields, replace
 
 from pbft.core.batches import SignedRequest, read_request
-from pbft.core.effects import Answer, Broadcast, Effect, Ignored, Reason, Send
-from pbft.core.envelope import Envelope, Kind, Sender, Signer, Verifier, seal
+from pbft.core.envelope import Envelope, Kind, Signer, Verifier, seal
 from pbft.core.group import Genesis, Group, Limits, Member, RegisteredClient
-from pbft.core.messages import Batch, Commit, Prepare, PrePrepare, Request, Status, batch_digest, pack, unpack
+from pbft.core.messages import (
+    BEGINNING,
+    Batch,
+    Checkpoint,
+    CheckpointProof,
+    Commit,
+    CommitCertificate,
+    NamedVote,
+    NewView,
+    Prepare,
+    PreparedCertificate,
+    PrePrepare,
+    Renewal,
+    Request,
+    Share,
+    Status,
+    ViewChange,
+    batch_digest,
+    pack,
+    unpack,
+    view_change_digest,
+)
 from pbft.core.replica import Replica
-from pbft.core.settings import Now, ReplicaSettings
-from pbft.encoding import digest, encode
+from pbft.core.reproposal import repropose
+from pbft.core.settings import ReplicaSettings
+from pbft.encoding import EncodingError, decode, digest, encode
 from pbft.machine import Context, Outcome, Result
+from pbft.pieces import cut_items, read_items
 from pbft.testing.signers import Keyring, Scheme
+from tests.core.microscope import WALL_MS, Microscope, Turn, at
 
-WALL_MS = 1_750_000_000_000
-"""What the wall clock shows when a test's monotonic clock shows 0."""
-
-E = TypeVar("E")
-
-
-def at(ms: int, wall_offset_ms: int = 0) -> Now:
-    """Return the two clocks `ms` after a test's beginning."""
-    return Now(ms, WALL_MS + ms + wall_offset_ms)
+__all__ = [
+    "WALL_MS",
+    "CountingVerifier",
+    "Microscope",
+    "Recorder",
+    "Scene",
+    "Turn",
+    "at",
+    "forged",
+    "renewed",
+    "session_id",
+    "signed",
+    "vote_digest",
+]
 
 
 class CountingVerifier:
@@ -52,6 +79,15 @@ class Recorder:
 
     def digest(self) -> bytes:
         return digest(b"recorder", *(operation for operation, _ in self.ran))
+
+    def snapshot(self) -> Iterable[bytes]:
+        return list(cut_items(encode([operation, *astuple(context)]) for operation, context in self.ran))
+
+    def restore(self, pieces: Iterable[bytes]) -> None:
+        ran = [decode(item) for item in read_items(pieces)]
+        if any(type(each) is not tuple or len(each) != 1 + len(fields(Context)) for each in ran):
+            raise EncodingError("a Recorder's snapshot holds an operation and its context in each item")
+        self.ran = [(operation, Context(*context)) for operation, *context in ran]
 
 
 class Scene:
@@ -90,11 +126,11 @@ class Scene:
         """Return a client's public key; strangers have one too."""
         return self.keyring.identity(client).public_key
 
-    def watch(self, me: int, settings: ReplicaSettings | None = None) -> Microscope:
+    def watch(self, me: int, settings: ReplicaSettings | None = None, *, greeted: bool = True) -> Microscope:
         """Return a replica of this group under a microscope."""
         application = Recorder()
         replica = Replica(me, self.group, application, self.signers[me], self.verifier, settings)
-        return Microscope(self, replica, application)
+        return Microscope(self, replica, application, greeted=greeted)
 
     # What clients say.
 
@@ -141,101 +177,116 @@ class Scene:
         body = unpack(PrePrepare, proposal.body)
         return self.say(by, Kind.COMMIT, Commit(body.view, body.sequence, body.digest))
 
-    def status(self, by: int, executed: int, attempt: int = 0, held: bytes = b"", view: int = 0) -> Envelope:
+    def status(
+        self,
+        by: int,
+        executed: int,
+        attempt: int = 0,
+        held: bytes = b"",
+        view: int = 0,
+        *,
+        target: int | None = None,
+        stable: int = 0,
+        asks: bool = True,
+        view_changes: tuple[int, ...] = (),
+        wanted: tuple[bytes, ...] = (),
+    ) -> Envelope:
         """Return a replica's account of what it lacks."""
-        return Envelope(Kind.STATUS, by, pack(Status(view, executed, attempt, held)))
+        target = view if target is None else target
+        status = Status(view, target, stable, executed, attempt, asks, held, view_changes, wanted)
+        return Envelope(Kind.STATUS, by, pack(status))
+
+    # What quorums say.
+
+    def share(self, by: int, kind: Kind, message: object) -> Share:
+        """Return a replica's signature under words that stand elsewhere."""
+        return Share(by, self.say(by, kind, message).signature)
+
+    def certificate(self, proposal: Envelope, by: Sequence[int] | None = None) -> PreparedCertificate:
+        """Return the certificate that a proposal prepared: its signature, and the first q-1 backups' or those named."""
+        body = unpack(PrePrepare, proposal.body)
+        prepare = Prepare(body.view, body.sequence, body.digest)
+        backups = [number for number in range(self.n) if number != proposal.sender]
+        signers = backups[: self.group.quorums.prepared - 1] if by is None else by
+        shares = tuple(self.share(each, Kind.PREPARE, prepare) for each in signers)
+        return PreparedCertificate(body.view, body.sequence, body.digest, proposal.signature, shares)
+
+    def commit_certificate(self, proposal: Envelope, by: Sequence[int] | None = None) -> CommitCertificate:
+        """Return the certificate that a proposal committed, signed by the first quorum or by those named."""
+        body = unpack(PrePrepare, proposal.body)
+        commit = Commit(body.view, body.sequence, body.digest)
+        signers = range(self.group.quorums.committed) if by is None else by
+        shares = tuple(self.share(each, Kind.COMMIT, commit) for each in signers)
+        return CommitCertificate(body.view, body.sequence, body.digest, shares)
+
+    def committed(self, by: int, proposal: Envelope) -> Envelope:
+        """Return what a replica sends of a committed proposal, its batch beside."""
+        return Envelope(Kind.COMMITTED, by, pack(self.commit_certificate(proposal)), b"", proposal.beside)
+
+    def checkpoint(self, by: int, sequence: int, digest: bytes) -> Envelope:
+        """Return a replica's word for its state after a sequence."""
+        return self.say(by, Kind.CHECKPOINT, Checkpoint(sequence, digest))
+
+    def proof(self, sequence: int, digest: bytes, by: Sequence[int] | None = None) -> CheckpointProof:
+        """Return the proof that a state is stable, signed by the first quorum or by those named."""
+        signers = range(self.group.quorums.stable) if by is None else by
+        vote = Checkpoint(sequence, digest)
+        return CheckpointProof(sequence, digest, tuple(self.share(each, Kind.CHECKPOINT, vote) for each in signers))
+
+    # What changes views.
+
+    def view_change(
+        self,
+        by: int,
+        view: int,
+        prepared: Sequence[PreparedCertificate] = (),
+        stable: CheckpointProof = BEGINNING,
+    ) -> Envelope:
+        """Return a replica's vote for a view."""
+        return self.say(by, Kind.VIEW_CHANGE, ViewChange(view, stable, tuple(prepared)))
+
+    def new_view(
+        self,
+        view: int,
+        votes: Sequence[Envelope],
+        *,
+        stable: int | None = None,
+        digests: Sequence[bytes] | None = None,
+        by: int | None = None,
+    ) -> Envelope:
+        """Return what a view's primary makes of votes: what follows from them, or whatever else is asked for."""
+        signer = self.group.primary(view) if by is None else by
+        bodies = [unpack(ViewChange, each.body) for each in votes]
+        due = repropose(bodies, self.group.limits.log_size, lambda _: True, lambda _: True)
+        low = due.stable.sequence if stable is None else stable
+        renewals = []
+        for offset, batch in enumerate(due.digests if digests is None else digests):
+            renewed = self.say(signer, Kind.PRE_PREPARE, PrePrepare(view, low + 1 + offset, batch))
+            renewals.append(Renewal(batch, renewed.signature))
+        named = tuple(NamedVote(int(each.sender), vote_digest(each)) for each in votes)
+        return self.say(signer, Kind.NEW_VIEW, NewView(view, named, low, tuple(renewals)))
 
     def say(self, by: int, kind: Kind, message: object, beside: bytes = b"") -> Envelope:
         """Return whatever message in a replica's name, with its signature."""
         return seal(self.group, self.signers[by], kind, by, pack(message), beside)
 
 
-@dataclass
-class Turn:
-    """What one turn of a replica came to."""
-
-    effects: list[Effect]
-
-    def of(self, kind: type[E]) -> list[E]:
-        """Return the effects of one class, in order."""
-        return [effect for effect in self.effects if isinstance(effect, kind)]
-
-    @property
-    def reasons(self) -> list[Reason]:
-        """Return why anything was refused."""
-        return [ignored.reason for ignored in self.of(Ignored)]
-
-    def said(self, kind: Kind) -> list[Envelope]:
-        """Return what goes to replicas, of one kind."""
-        return [
-            each.envelope for each in self.effects if isinstance(each, Broadcast | Send) and each.envelope.kind is kind
-        ]
-
-    def answers(self, kind: Kind = Kind.REPLY) -> list[Envelope]:
-        """Return what goes to clients, of one kind."""
-        return [answer.envelope for answer in self.of(Answer) if answer.envelope.kind is kind]
-
-
-class Microscope:
-    """One replica: envelope in, effects out. It knows that nobody is ahead of it, so that it is quiet."""
-
-    def __init__(self, scene: Scene, replica: Replica, application: Recorder) -> None:
-        self.scene = scene
-        self.replica = replica
-        self.application = application
-        self.ms = 0
-        self.wall_offset_ms = 0
-        for peer in [number for number in range(scene.n) if number != self.me][-scene.group.quorums.weak :]:
-            self.give(scene.status(peer, 0))
-
-    @property
-    def me(self) -> int:
-        return self.replica.me
-
-    @property
-    def now(self) -> Now:
-        return at(self.ms, self.wall_offset_ms)
-
-    @property
-    def executed(self) -> int:
-        return self.replica.status().executed
-
-    def give(self, envelope: Envelope, sender: Sender | None = None) -> Turn:
-        """Deliver an envelope on its sender's own link, or on the link of whoever relays it."""
-        return Turn(self.replica.receive(envelope, envelope.sender if sender is None else sender, self.now))
-
-    def tick(self) -> Turn:
-        """Let the replica do what is due."""
-        return Turn(self.replica.tick(self.now))
-
-    def others(self) -> list[int]:
-        """Return the other replicas, this view's primary left out."""
-        return [number for number in range(self.scene.n) if number not in (self.me, self.scene.group.primary(0))]
-
-    def prepare(self, proposal: Envelope) -> Turn:
-        """Deliver the backups' votes for a proposal, as many as make it prepared."""
-        missing = self.scene.group.quorums.quorum - (1 if self.me == self.scene.group.primary(0) else 2)
-        effects: list[Effect] = []
-        for backup in self.others()[:missing]:
-            effects += self.give(self.scene.prepare(backup, proposal)).effects
-        return Turn(effects)
-
-    def commit(self, proposal: Envelope) -> Turn:
-        """Deliver others' commits for a proposal, as many as make it committed."""
-        effects: list[Effect] = []
-        everybody = [number for number in range(self.scene.n) if number != self.me]
-        for member in everybody[: self.scene.group.quorums.quorum - 1]:
-            effects += self.give(self.scene.commit(member, proposal)).effects
-        return Turn(effects)
-
-    def agree(self, proposal: Envelope) -> Turn:
-        """Take a proposal through all three phases at this backup."""
-        return Turn([*self.give(proposal).effects, *self.prepare(proposal).effects, *self.commit(proposal).effects])
-
-
 def session_id(number: int = 1, opened_ms: int = WALL_MS) -> bytes:
     """Return a session's id: the time it was opened, and what tells it from others of that time."""
     return opened_ms.to_bytes(8, "big") + number.to_bytes(8, "big")
+
+
+def vote_digest(vote: Envelope) -> bytes:
+    """Return the digest by which a NEW-VIEW names a VIEW-CHANGE."""
+    return view_change_digest(int(vote.sender), vote.body)
+
+
+def renewed(new_view: Envelope, sequence: int, batch: bytes) -> Envelope:
+    """Return the pre-prepare that a NEW-VIEW holds for a sequence, with its batch beside."""
+    body = unpack(NewView, new_view.body)
+    renewal = body.renewals[sequence - body.stable - 1]
+    place = pack(PrePrepare(body.view, sequence, renewal.digest))
+    return Envelope(Kind.PRE_PREPARE, new_view.sender, place, renewal.signature, batch)
 
 
 def forged(envelope: Envelope) -> Envelope:

@@ -57,6 +57,8 @@ def _field(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(_field(get_args(hint)[0]), min_size=bounds.low, max_size=min(high, bounds.low + 3)).map(tuple)
     if is_dataclass(hint):
         return of(hint)  # type: ignore[arg-type]
+    if hint is bool:
+        return st.booleans()
     if hint is int:
         return st.integers(bounds.low, bounds.high) | st.sampled_from([bounds.low, bounds.high])
     if hint is bytes:

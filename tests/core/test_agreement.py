@@ -201,11 +201,11 @@ def test_votes_for_another_digest_do_not_count(phase):
 
 
 def test_a_primary_takes_its_own_earlier_proposal_back_from_others():
-    """What it once assigned and forgot it does not assign again: it goes on behind, and never prepares."""
+    """What it once assigned and forgot it makes durable again: it goes on behind, sends nothing and never prepares."""
     watched = Scene().watch(0)
     earlier = watched.scene.pre_prepare(3)
     turn = watched.give(earlier, 2)
-    assert kinds(turn.effects) == []
+    assert kinds(turn.effects) == ["Persist PRE_PREPARE"]
     watched.give(watched.scene.request())
     (proposed,) = watched.tick().of(Proposed)
     assert proposed.sequence == 4

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbft.core.client_table import LOWEST_SESSION, ClientTable, Fate, Last, opened_ms
+from pbft.core.client_table import LOWEST_SESSION, ClientEntry, ClientTable, Fate, Last, SessionEntry, opened_ms
 from pbft.core.group import Limits
+from pbft.core.messages import OperationResult, pack
+from pbft.encoding import EncodingError, encode
 from pbft.machine import Outcome, Result
+from pbft.pieces import cut_items, read_items
 from tests.core.builders import WALL_MS, session_id
 
 ALICE, BOB = b"a" * 32, b"b" * 32
@@ -172,3 +179,131 @@ def test_nothing_ever_runs_twice_and_the_table_stays_bounded(steps):
     assert len(set(table.evicted)) == len(table.evicted)
     assert sum(table.last(ALICE, session) is not None for session in {session for session, _ in ran}) <= 3
     assert table.floor(ALICE) == max(table.evicted, default=LOWEST_SESSION)
+
+
+steps_of_two_clients = st.lists(
+    st.tuples(st.sampled_from([ALICE, BOB]), st.integers(1, 6), st.integers(0, 3), st.integers(0, 9)), max_size=40
+)
+
+
+def play(table: Table, steps: Sequence[Any]) -> list[Fate]:
+    return [
+        table.run(session_id(number, WALL_MS + opened), timestamp, client)
+        for client, number, opened, timestamp in steps
+    ]
+
+
+@given(steps_of_two_clients, steps_of_two_clients, steps_of_two_clients)
+def test_a_table_goes_on_from_a_snapshot_as_its_maker_does(before, elsewhere, after):
+    """Judgements, evictions and floors are equal from then on, whatever the other table held."""
+    source, target = Table(3), Table(3)
+    play(source, before)
+    play(target, elsewhere)
+    snapshot = source.snapshot()
+    pieces = list(snapshot)
+    target.restore(pieces)
+    source.evicted.clear()
+    target.evicted.clear()
+
+    assert list(target.snapshot()) == pieces
+    assert play(target, after) == play(source, after)
+    assert target.evicted == source.evicted
+    assert [target.floor(client) for client in (ALICE, BOB)] == [source.floor(client) for client in (ALICE, BOB)]
+    assert list(target.snapshot()) == list(source.snapshot())
+    assert list(snapshot) == pieces
+
+
+def test_a_snapshot_holds_whatever_decides_what_runs():
+    """Timestamps, results, digests, sequences, floors, and which session is evicted next; not who came first."""
+
+    def pieces(*steps: tuple[bytes, bytes, Last]) -> bytes:
+        table = ClientTable(Limits(sessions_per_client=2))
+        for step in steps:
+            table.record(*step)
+        return b"".join(table.snapshot())
+
+    one, two, three = (session_id(number) for number in (1, 2, 3))
+    plain = Last(1, bytes(32), 1, (Result(Outcome.OK, b"x"),))
+    states = [
+        pieces(),
+        pieces((ALICE, one, plain)),
+        pieces((BOB, one, plain)),
+        pieces((ALICE, two, plain)),
+        pieces((ALICE, one, Last(2, bytes(32), 1, plain.results))),
+        pieces((ALICE, one, Last(1, b"d" * 32, 1, plain.results))),
+        pieces((ALICE, one, Last(1, bytes(32), 2, plain.results))),
+        pieces((ALICE, one, Last(1, bytes(32), 1, (Result(Outcome.OK, b"y"),)))),
+        pieces((ALICE, one, Last(1, bytes(32), 1, (Result(Outcome.REJECTED, b"x"),)))),
+        pieces((ALICE, one, Last(1, bytes(32), 1, plain.results * 2))),
+        pieces((ALICE, one, plain), (ALICE, two, plain)),
+        pieces((ALICE, two, plain), (ALICE, one, plain)),
+        pieces((ALICE, three, plain), (ALICE, one, plain), (ALICE, two, plain)),
+        pieces((ALICE, one, plain), (BOB, one, plain)),
+    ]
+    assert len(dict.fromkeys(states)) == len(states)
+    assert states[-1] == pieces((BOB, one, plain), (ALICE, one, plain))
+
+
+def test_a_table_of_large_results_is_spread_over_pieces():
+    """As many sessions as a client may have, each with all the bytes that the results of one request may take."""
+    limits = Limits()
+    source, target = ClientTable(limits), ClientTable(limits)
+    for number in range(limits.sessions_per_client):
+        results = tuple(Result(Outcome.OK, bytes([number]) * (limits.results_bytes // 2)) for _ in range(2))
+        source.record(ALICE, session_id(number), Last(number, bytes(32), number, results))
+    pieces = list(source.snapshot())
+    assert len(pieces) > 64 * 256 // 32
+    target.restore(pieces)
+    assert list(target.snapshot()) == pieces
+    for number in range(limits.sessions_per_client):
+        assert target.last(ALICE, session_id(number)) == source.last(ALICE, session_id(number))
+
+
+def client(key: bytes = ALICE, sessions: int = 1, floor: bytes = LOWEST_SESSION) -> bytes:
+    return pack(ClientEntry(key, floor, sessions))
+
+
+def session(number: int = 1, outcome: int = 0) -> bytes:
+    return pack(SessionEntry(session_id(number), 1, bytes(32), 1, (OperationResult(outcome, b"\x01"),)))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        (b"",),
+        (b"x",),
+        (session(),),
+        (client(),),
+        (client(sessions=2), session()),
+        (client(), session(), session(2)),
+        (client(sessions=0),),
+        (client(sessions=4), session(), session(2), session(3), session(4)),
+        (client(sessions=2), session(), session()),
+        (client(), session(), client(), session()),
+        (client(BOB), session(), client(ALICE), session()),
+        (client(bytes(31)), session()),
+        (client(floor=bytes(15)), session()),
+        (client(), session(outcome=4)),
+        (client(), session() + b"x"),
+        (client(), encode([session_id(1), -1, bytes(32), 1, [[0, b"x"]]])),
+        (client(), encode([session_id(1), 1, bytes(32), 1, [[False, b"x"]]])),
+    ],
+)
+def test_pieces_that_no_table_makes_are_refused(items):
+    """Wrong numbers, orders, lengths or types, or more sessions than the limit: nothing is changed."""
+    table = Table(3)
+    table.run(session_id(5))
+    before = list(table.snapshot())
+    with pytest.raises(EncodingError):
+        table.restore(list(cut_items(items)))
+    assert list(table.snapshot()) == before
+
+
+def test_the_items_of_a_snapshot():
+    """Client after client by key, each followed by its sessions, the next to leave first."""
+    table = Table(2)
+    for number in (3, 1, 2):
+        table.run(session_id(number), client=BOB)
+    table.run(session_id(1))
+    items = [client(ALICE), session(1), client(BOB, 2, session_id(3)), session(1), session(2)]
+    assert list(read_items(table.snapshot())) == items

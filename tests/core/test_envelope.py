@@ -18,7 +18,7 @@ from tests.core.builders import Scene
 
 KEY = bytes(range(32))
 SIGNATURE = bytes(64)
-BESIDE = {Kind.PRE_PREPARE: b"a batch", Kind.REPLY: b"results"}
+BESIDE = {Kind.PRE_PREPARE: b"a batch", Kind.REPLY: b"results", Kind.COMMITTED: b"a batch"}
 """The kinds whose body binds by a digest what goes beside it."""
 
 
@@ -52,7 +52,14 @@ def test_the_wire_form_is_written_down():
         ("PREPARE", 3),
         ("COMMIT", 4),
         ("REPLY", 5),
+        ("CHECKPOINT", 6),
+        ("VIEW_CHANGE", 7),
+        ("NEW_VIEW", 8),
         ("STATUS", 9),
+        ("CHECKPOINT_PROOF", 10),
+        ("FETCH", 11),
+        ("CHUNK", 12),
+        ("COMMITTED", 13),
         ("HELLO", 16),
         ("CHALLENGE", 17),
         ("WELCOME", 18),

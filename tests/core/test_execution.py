@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pbft.core.batches import write_batch
 from pbft.core.client_table import Fate
 from pbft.core.envelope import Envelope
 from pbft.core.execution import TOO_MUCH, Execution, Ran
 from pbft.core.group import Limits
-from pbft.encoding import encode
+from pbft.core.messages import batch_digest
+from pbft.encoding import digest, encode
 from pbft.machine import Context, Outcome, Result
 from tests.core.builders import WALL_MS, Recorder, Scene, session_id, signed
 
@@ -22,7 +24,8 @@ class Bench:
         self.execution = Execution(self.scene.group, self.application)
 
     def run(self, *requests: Envelope, time_ms: int = WALL_MS) -> list[Ran]:
-        return self.execution.run(time_ms, [signed(each) for each in requests])
+        batch = [signed(each) for each in requests]
+        return self.execution.run(time_ms, batch, batch_digest(write_batch(time_ms, batch)))
 
     def request(
         self, client: str = "alice", timestamp: int = 1, ops: Sequence[bytes] = (b"op",), session: int = 1
@@ -155,7 +158,7 @@ def test_results_beyond_the_limit_become_a_short_word():
     execution = Execution(scene.group, application)
     for timestamp, sizes in enumerate([(100, 100, 100, 100), (600, 1, 1, 1), (400, 400, 1, 100), (9, 9, 9, 600)]):
         request = scene.request("alice", timestamp, [str(size).encode() for size in sizes])
-        (ran,) = execution.run(WALL_MS, [signed(request)])
+        (ran,) = execution.run(WALL_MS, [signed(request)], bytes(32))
         assert sum(len(result.payload) for result in ran.results) <= limits.results_bytes
         fits = [result.outcome is Outcome.OK for result in ran.results]
         assert (
@@ -164,3 +167,16 @@ def test_results_beyond_the_limit_become_a_short_word():
         )
         assert all(result == TOO_MUCH for result in ran.results if result.outcome is not Outcome.OK)
     assert len(application.ran) == 16
+
+
+def test_the_chain_of_batches_names_each_in_its_place():
+    """Its head is a digest over the head before, the sequence and the batch's digest; null requests are in it too."""
+    bench = Bench()
+    assert bench.execution.head == bytes(32)
+    expected = bytes(32)
+    for sequence, request in enumerate([bench.request(), None, bench.request("bob")], 1):
+        requests = [] if request is None else [request]
+        bench.run(*requests)
+        named = batch_digest(write_batch(WALL_MS, [signed(each) for each in requests]))
+        expected = digest(b"pbft/chain", expected, sequence.to_bytes(8, "big"), named)
+        assert bench.execution.head == expected

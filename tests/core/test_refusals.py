@@ -1,46 +1,20 @@
-"""Everything a replica refuses, each with its Reason and no other effect on anybody (attacks P2–P4, R2, R3, W1).
-
-One table: a case is a function that hands the replica what it must refuse and returns those turns. The replica watched
-is backup 1 of view 0.
-"""
+"""Everything a replica refuses in the three phases and of clients (attacks P2–P4, R2, R3, W1): see `refusals.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from pbft.core.effects import Answer, Broadcast, Evidence, Executed, Ignored, Persist, Reason, Send
+from pbft.core.effects import Answer, Ignored, Reason
 from pbft.core.envelope import Envelope, Kind
-from pbft.core.group import Limits
 from pbft.core.messages import Hello, Inspect, Prepare, PrePrepare, Reply, Request, pack
-from pbft.core.settings import ReplicaSettings
-from tests.core.builders import WALL_MS, Microscope, Scene, Turn, forged, session_id
+from tests.core.builders import WALL_MS, Microscope, Scene, forged, session_id
+from tests.core.refusals import LIMITS, ME, SETTINGS, Table, phases
+from tests.core.test_refusals_of_certificates import TABLE as VIEWS_AND_CHECKPOINTS
 
-ME = 1
-LIMITS = Limits(sessions_per_client=2, checkpoint_interval=4, log_size=16)
-SETTINGS = ReplicaSettings(waiting_requests=3, waiting_requests_per_client=2)
-
-Case = Callable[[Microscope], list[Turn]]
-CASES: dict[str, tuple[Reason, Case]] = {}
-
-
-def refused(reason: Reason) -> Callable[[Case], Case]:
-    """Enter a case into the table."""
-
-    def enter(case: Case) -> Case:
-        CASES[case.__name__] = (reason, case)
-        return case
-
-    return enter
-
-
-def phases(watched: Microscope, view: int = 0, sequence: int = 1) -> list[Envelope]:
-    """Return one message of each phase about one sequence."""
-    proposal = watched.scene.pre_prepare(sequence, view=view)
-    backup = next(number for number in range(watched.scene.n) if number not in (ME, watched.scene.group.primary(view)))
-    return [proposal, watched.scene.prepare(backup, proposal), watched.scene.commit(backup, proposal)]
+TABLE = Table()
+refused = TABLE.refused
 
 
 def executed_request(watched: Microscope, sequence: int = 1, timestamp: int = 5, session: int = 1) -> Envelope:
@@ -163,10 +137,42 @@ def proposals_replayed_as_votes_and_back(watched):
 
 
 @refused(Reason.WRONG_VIEW)
-def other_views(watched):
-    """Only the view we are in, whether the other one is past, next or far away."""
+def views_gone_by(watched):
+    """What a view before ours decided comes as a certificate, if at all: its phases are over."""
+    watched.enter(2)
+    return [watched.give(each) for view in (0, 1) for each in phases(watched, view=view)]
+
+
+@refused(Reason.TOO_EARLY)
+def later_views_and_sequences(watched):
+    """Beyond our view, or up to L beyond the high watermark: kept for when we come there (design 4.6)."""
     views = (1, watched.scene.n, 2**63 - 1)
-    return [watched.give(each) for view in views for each in phases(watched, view=view)]
+    sequences = (LIMITS.log_size + 1, 2 * LIMITS.log_size)
+    turns = [watched.give(each) for view in views for each in phases(watched, view=view)]
+    return turns + [watched.give(each) for sequence in sequences for each in phases(watched, sequence=sequence)]
+
+
+@refused(Reason.FULL)
+def more_that_is_too_early_than_its_sender_may_leave_here(watched):
+    """A peer fills its own room and nobody else's."""
+    fills = [watched.scene.say(2, Kind.PREPARE, Prepare(1, sequence, bytes(32))) for sequence in range(1, 16)]
+    kept = [watched.give(each).reasons for each in fills]
+    assert kept[0] == [Reason.TOO_EARLY]
+    assert kept[-1] == [Reason.FULL]
+    turns = [watched.give(each) for each in (fills[0], watched.scene.prepare(2, watched.scene.pre_prepare(9, view=1)))]
+    assert watched.give(fills[0], 3).reasons == [Reason.TOO_EARLY]
+    return turns
+
+
+@refused(Reason.FULL)
+def batches_beyond_the_room_for_what_is_not_executed(watched):
+    """The next to execute always has room; those after it as far as the bytes go, and they are asked for again."""
+    scene = watched.scene
+    large = [scene.pre_prepare(number, scene.request("alice", number, (bytes(1_500),))) for number in (1, 2, 3)]
+    assert watched.give(large[1]).reasons == []
+    turns = [watched.give(large[2])]
+    assert watched.give(large[0]).reasons == []
+    return turns
 
 
 @refused(Reason.NOT_PRIMARY)
@@ -184,19 +190,19 @@ def a_prepare_by_the_primary(watched):
 
 @refused(Reason.OUTSIDE_WATERMARKS)
 def sequences_outside_the_log(watched):
-    """h < n <= H: neither 0 nor anything beyond L (P4)."""
-    sequences = (0, LIMITS.log_size + 1, 2**63 - 1)
+    """h < n <= H, and L beyond that for later: neither 0 nor anything further (P4)."""
+    sequences = (0, 2 * LIMITS.log_size + 1, 2**63 - 1)
     return [watched.give(each) for sequence in sequences for each in phases(watched, sequence=sequence)]
 
 
 @refused(Reason.OUTSIDE_WATERMARKS)
 def sequences_left_behind(watched):
-    """The low watermark moves on with execution, and the high one with it."""
-    for sequence in range(1, 12):
-        watched.agree(watched.scene.pre_prepare(sequence))
+    """The low watermark moves on with the stable checkpoint, and the high one with it (OSDI'99 section 4.3)."""
+    for vote in watched.run(11).said(Kind.CHECKPOINT):
+        watched.stabilise(vote)
     status = watched.replica.status()
-    assert (status.executed, status.low_watermark, status.high_watermark) == (11, 3, 19)
-    return [watched.give(each) for sequence in (1, 3, 20) for each in phases(watched, sequence=sequence)]
+    assert (status.executed, status.low_watermark, status.high_watermark) == (11, 8, 24)
+    return [watched.give(each) for sequence in (1, 8, 41) for each in phases(watched, sequence=sequence)]
 
 
 @refused(Reason.WRONG_DIGEST)
@@ -359,23 +365,15 @@ def requests_there_is_no_room_for(watched):
 
 
 @pytest.mark.parametrize("n", [4, 7])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", TABLE.names)
 def test_refusals(name, n):
     """Each case meets its Reason and nothing else: no vote, nothing executed, nothing sent to any replica."""
-    reason, case = CASES[name]
-    watched = Scene(n, limits=LIMITS).watch(ME, SETTINGS)
-    turns = case(watched)
-    assert turns
-    for turn in turns:
-        assert turn.reasons == [reason]
-        assert not [each for each in turn.effects if isinstance(each, Persist | Broadcast | Send | Executed)]
-        if reason is not Reason.CONFLICTING:
-            assert turn.of(Evidence) == []
+    TABLE.check(name, n)
 
 
 def test_every_reason_has_a_case():
     """A Reason that nothing meets would be a rule that nobody tests."""
-    assert {reason for reason, _ in CASES.values()} == set(Reason)
+    assert TABLE.reasons | VIEWS_AND_CHECKPOINTS.reasons == set(Reason)
 
 
 def test_a_refusal_names_whose_link_it_came_by():
@@ -388,16 +386,13 @@ def test_a_refusal_names_whose_link_it_came_by():
 
 
 def test_a_refused_message_leaves_no_trace_in_what_follows():
-    """After every refusal of the table a fresh replica still takes a proposal through all phases."""
-    for reason, case in CASES.values():
-        if reason in (
-            Reason.MALFORMED,
-            Reason.NOT_FOR_REPLICAS,
-            Reason.WRONG_SENDER,
-            Reason.WRONG_VIEW,
-            Reason.BAD_SIGNATURE,
-        ):
-            watched = Scene(4, limits=LIMITS).watch(ME, SETTINGS)
-            case(watched)
-            watched.agree(watched.scene.pre_prepare(1, watched.scene.request("alice", 9)))
-            assert watched.executed == 1, case.__name__
+    """After every refusal that depends on the message alone, a fresh replica takes a proposal through all phases."""
+    reasons = (Reason.MALFORMED, Reason.NOT_FOR_REPLICAS, Reason.WRONG_SENDER, Reason.BAD_SIGNATURE, Reason.TOO_EARLY)
+    for table in (TABLE, VIEWS_AND_CHECKPOINTS):
+        for name in table.names:
+            reason, case = table[name]
+            if reason in (*reasons, Reason.BAD_CERTIFICATE, Reason.BAD_NEW_VIEW):
+                watched = Scene(4, limits=LIMITS).watch(ME, SETTINGS)
+                case(watched)
+                watched.agree(watched.scene.pre_prepare(1, watched.scene.request("alice", 9)))
+                assert watched.executed == 1, name

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from pbft.core.effects import Broadcast, Executed, Reason, Send
+from pbft.core.effects import Broadcast, Reason, Send
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import Limits
-from pbft.core.messages import PrePrepare, Status, unpack
+from pbft.core.messages import CheckpointProof, CommitCertificate, PrePrepare, Status, unpack
 from pbft.core.replica import Replica
 from pbft.core.settings import ReplicaSettings
-from tests.core.builders import WALL_MS, Microscope, Recorder, Scene, Turn, at
+from tests.core.builders import Microscope, Recorder, Scene, Turn, at
 
 NOTHING, BATCH, PREPARED = b"\0", b"\1", b"\3"
+PATIENT = ReplicaSettings(view_timeout_ms=3_600_000)
+"""For replicas that ask for long before they give up on a primary."""
 
 
 def proposals(scene: Scene, count: int, payload: bytes = b"op") -> list[Envelope]:
@@ -26,19 +29,23 @@ def watch(scene: Scene, me: int, agreed: Sequence[Envelope], settings: ReplicaSe
     """Return a replica that has executed these proposals; the primary took them back from others."""
     watched = scene.watch(me, settings)
     for proposal in agreed:
-        watched.agree(proposal)
+        for vote in watched.agree(proposal).said(Kind.CHECKPOINT):
+            watched.stabilise(vote)
     assert watched.executed == len(agreed)
     watched.ms = 1_000
     return watched
 
 
 def sent(turn: Turn, to: int) -> list[tuple[Kind, int]]:
-    """Return what went to one replica: kinds and sequences, statuses left out."""
+    """Return what went to one replica of the log: kinds and sequences."""
     found: list[tuple[Kind, int]] = []
     for each in turn.of(Send):
         assert each.to == to
-        if each.envelope.kind is not Kind.STATUS:
-            found.append((each.envelope.kind, unpack(PrePrepare, each.envelope.body).sequence))
+        kind, body = each.envelope.kind, each.envelope.body
+        if kind is Kind.COMMITTED:
+            found.append((kind, unpack(CommitCertificate, body).sequence))
+        elif kind not in (Kind.STATUS, Kind.CHECKPOINT_PROOF):
+            found.append((kind, unpack(PrePrepare, body).sequence))
     return found
 
 
@@ -83,12 +90,17 @@ def test_what_is_held_is_not_sent_again():
 def test_only_own_words_are_sent_but_for_the_batch():
     """Votes of others are theirs to send; the batch travels with the primary's signature, whoever brings it."""
     scene = Scene()
-    (proposal,) = proposals(scene, 1)
-    watched = watch(scene, 1, [proposal])
+    agreed = proposals(scene, 3)
+    watched = watch(scene, 1, agreed)
     watched.ms += 1_000
-    turn = watched.give(scene.status(2, 0, attempt=1))
-    assert [each.envelope.sender for each in turn.of(Send)] == [0, 1, 1, 1]
-    assert turn.said(Kind.PRE_PREPARE) == [proposal]
+    turn = watched.give(scene.status(0, 2))
+    assert [(each.envelope.kind, each.envelope.sender) for each in turn.of(Send)] == [
+        (Kind.PRE_PREPARE, 0),
+        (Kind.PREPARE, 1),
+        (Kind.COMMIT, 1),
+        (Kind.STATUS, 1),
+    ]
+    assert turn.said(Kind.PRE_PREPARE) == [agreed[2]]
 
 
 def test_what_is_under_way_is_sent_as_far_as_it_went():
@@ -106,7 +118,7 @@ def test_what_is_under_way_is_sent_as_far_as_it_went():
 @pytest.mark.parametrize("peer", [0, 2])
 @pytest.mark.parametrize("n", [4, 7])
 def test_one_replica_at_a_time_sends_the_batch(n, peer):
-    """The primary's turn comes first, then each other one's: one sends it at each attempt, each once in n-1."""
+    """The primary's turn comes first, then each other one's; who asked in vain gets a commit certificate with it."""
     scene = Scene(n)
     agreed = proposals(scene, 2)
     group = [watch(scene, me, agreed) for me in range(n) if me != peer]
@@ -114,7 +126,8 @@ def test_one_replica_at_a_time_sends_the_batch(n, peer):
         servers = []
         for attempt in range(n - 1):
             answers = [(each.me, ask(each, peer, sequence - 1, NOTHING + PREPARED, attempt)) for each in group]
-            serving = [me for me, found in answers if (Kind.PRE_PREPARE, sequence) in found]
+            kind = Kind.COMMITTED if attempt else Kind.PRE_PREPARE
+            serving = [me for me, found in answers if (kind, sequence) in found]
             assert len(serving) == 1
             servers += serving
         assert sorted(servers) == [me for me in range(n) if me != peer]
@@ -129,10 +142,17 @@ def test_a_peer_that_is_behind_is_told_where_we_are():
     watched = watch(scene, 1, agreed[:2])
     watched.give(agreed[2])
     watched.ms += 1_000
-    (status,) = watched.give(scene.status(2, 0)).said(Kind.STATUS)
-    assert unpack(Status, status.body) == Status(0, 2, 0, BATCH)
+    (told,) = watched.give(scene.status(2, 0)).said(Kind.STATUS)
+    assert told == scene.status(1, 2, 0, BATCH, asks=False)
+
+
+def test_who_stands_where_we_do_is_told_nothing():
+    """Nor is whoever did not ask, so that no answer is answered: an idle group stays silent."""
+    scene = Scene()
+    watched = watch(scene, 1, proposals(scene, 2))
+    assert watched.give(scene.status(3, 2)).effects == []
     watched.ms += 1_000
-    assert watched.give(scene.status(3, 2)).said(Kind.STATUS) == []
+    assert watched.give(scene.status(3, 0, asks=False)).said(Kind.STATUS) == []
 
 
 # When a status leaves.
@@ -145,14 +165,15 @@ def start(scene: Scene, me: int) -> Replica:
 
 def test_a_new_replica_asks_the_others_where_they_are():
     """Whoever starts does not know what it missed: it asks at once, and a few times more, since datagrams are lost."""
-    fresh = start(Scene(), 2)
+    scene = Scene()
+    fresh = start(scene, 2)
     times: list[int] = []
     told: list[Envelope] = []
     while fresh.deadline_ms is not None and len(times) < 20:
         times.append(fresh.deadline_ms)
         told += Turn(fresh.tick(at(fresh.deadline_ms))).said(Kind.STATUS)
     assert times == [0, 100, 300, 700, 1_500]
-    assert [unpack(Status, each.body) for each in told] == [Status(0, 0, number, b"") for number in range(5)]
+    assert told == [scene.status(2, 0, number) for number in range(5)]
     assert fresh.deadline_ms is None
 
 
@@ -195,7 +216,7 @@ def test_what_has_just_begun_has_a_quiet_interval():
 def test_statuses_come_more_rarely_while_nothing_moves():
     """The interval doubles up to its bound, and `attempt` grows, so that another replica's turn comes."""
     scene = Scene()
-    watched = scene.watch(1, ReplicaSettings(status_interval_ms=100, status_interval_max_ms=800))
+    watched = scene.watch(1, replace(PATIENT, status_interval_ms=100, status_interval_max_ms=800))
     first, second, third = proposals(scene, 3)
     watched.ms = 1_000
     watched.give(first)
@@ -216,7 +237,7 @@ def test_progress_makes_them_frequent_again():
     """After an execution the next one is due after a quiet interval, with attempts counted anew."""
     scene = Scene()
     first, second = proposals(scene, 2)
-    watched = scene.watch(1)
+    watched = scene.watch(1, PATIENT)
     watched.ms = 1_000
     watched.give(first)
     watched.give(second)
@@ -303,17 +324,19 @@ def test_an_answer_carries_so_many_bytes_of_batches_at_most():
 
 
 def test_who_was_sent_much_waits_the_longer():
-    """A peer cannot draw batches at any rate, however often it asks for the same ones (W2: bounded cost)."""
+    """After a burst a peer draws batches at a rate, however often it asks for the same ones (W2: bounded cost)."""
     scene = Scene()
-    settings = ReplicaSettings(repair_gap_ms=10, repair_bytes_per_ms=100)
+    settings = ReplicaSettings(repair_gap_ms=10, repair_bytes_per_ms=100, repair_bytes=10_000)
     watched = watch(scene, 0, proposals(scene, 1, bytes(10_000)), settings)
+    batch_ms = len(scene.pre_prepare(1, scene.request("alice", 1, (bytes(10_000),))).beside) // 100
     answered = []
-    for ms in range(2_000, 2_300):
+    for ms in range(2_000, 3_000):
         watched.ms = ms
         if sent(watched.give(scene.status(2, 0)), 2):
             answered.append(ms)
-    gaps = {after - before for before, after in pairwise(answered)}
-    assert gaps == {len(scene.pre_prepare(1, scene.request("alice", 1, (bytes(10_000),))).beside) // 100}
+    gaps = [after - before for before, after in pairwise(answered)]
+    assert gaps[:4] == [10] * 4
+    assert set(gaps[5:]) == {batch_ms}
 
 
 def test_a_status_says_no_more_than_what_one_answer_covers():
@@ -322,75 +345,30 @@ def test_a_status_says_no_more_than_what_one_answer_covers():
     watched = scene.watch(1, ReplicaSettings(repair_slots=4))
     for number in range(1, 40):
         watched.give(scene.pre_prepare(number))
-    watched.ms = 1_000
+    watched.ms = 500
     (status,) = watched.tick().said(Kind.STATUS)
     assert unpack(Status, status.body).held == BATCH * 4
 
 
-def test_nothing_below_the_low_watermark_can_be_had():
-    """What has been forgotten is not repaired this way; the peer is told where we are, and can say so itself."""
+def test_nothing_below_the_checkpoint_before_can_be_had():
+    """What was forgotten is not repaired this way; the peer gets a proof that there is a state to be fetched."""
     scene = Scene(limits=Limits(checkpoint_interval=2, log_size=8))
     watched = watch(scene, 1, proposals(scene, 9))
-    assert watched.replica.status().low_watermark == 5
-    assert [sequence for _, sequence in ask(watched, 2, 4, PREPARED * 5)] == [6, 7, 8, 9]
-    assert {sequence for _, sequence in ask(watched, 2, 0)} == {6, 7, 8, 9}
-
-
-# All together.
-
-
-def exchange(group: list[Microscope], envelopes: list[tuple[int, int, Envelope]]) -> list[Executed]:
-    """Deliver envelopes, and what comes of them, among replicas until all is quiet."""
-    executed: list[Executed] = []
-    for _ in range(10_000):
-        if not envelopes:
-            return executed
-        to, sender, envelope = envelopes.pop(0)
-        turn = group[to].give(envelope, sender)
-        executed += turn.of(Executed)
-        envelopes += outgoing(group, to, turn)
-    raise AssertionError("the replicas never fall silent")
-
-
-def outgoing(group: list[Microscope], me: int, turn: Turn) -> list[tuple[int, int, Envelope]]:
-    found = [(each.to, me, each.envelope) for each in turn.of(Send)]
-    for broadcast in turn.of(Broadcast):
-        found += [(to, me, broadcast.envelope) for to in range(len(group)) if to != me]
-    return found
-
-
-@pytest.mark.parametrize("n", [4, 7])
-@pytest.mark.parametrize("laggard", [0, 2])
-def test_a_replica_that_missed_everything_catches_up(n, laggard):
-    """The others went on without it; long after it asks, and gets batch after batch, a null request among them."""
-    scene = Scene(n)
-    agreed = [*proposals(scene, 39), scene.propose(40, b"\x82\x00\x80")]
-    group = [watch(scene, me, [] if me == laggard else agreed) for me in range(n)]
-    late = group[laggard]
-    late.wall_offset_ms = 86_400_000
-    for each in group:
-        each.ms = 1_000
-    effects = exchange(group, [(me, laggard, scene.status(laggard, 0)) for me in range(n) if me != laggard])
-    for _ in range(100):
-        for each in group:
-            each.ms += 50
-            effects += exchange(group, outgoing(group, each.me, each.tick()))
-    assert [each.sequence for each in effects] == list(range(1, 41))
-    assert len({each.replica.state_digest() for each in group}) == 1
-    assert len({each.replica.status().agreed_time_ms for each in group}) == 1
-    assert late.replica.status().agreed_time_ms == WALL_MS
-
-
-def test_two_statuses_do_not_chase_each_other():
-    """An answer to a status may itself be a status; the exchange ends there."""
-    scene = Scene()
-    group = [watch(scene, me, proposals(scene, 2) if me else []) for me in range(4)]
-    exchange(group, [(1, 0, scene.status(0, 0)), (0, 1, scene.status(1, 2))])
+    assert watched.replica.status().low_watermark == 8
+    assert [sequence for _, sequence in ask(watched, 2, 4, PREPARED * 5)] == [7, 8, 9]
+    assert {sequence for _, sequence in ask(watched, 2, 0)} == {7, 8, 9}
+    watched.ms += 1_000
+    (proof,) = watched.give(scene.status(2, 0)).said(Kind.CHECKPOINT_PROOF)
+    assert unpack(CheckpointProof, proof.body).sequence == 8
+    watched.ms += 1_000
+    assert watched.give(scene.status(2, 0, stable=8)).said(Kind.CHECKPOINT_PROOF) == []
 
 
 def test_ignored_statuses_are_none_of_the_peers_words():
     """A status that cannot be read claims nothing."""
     watched = Scene().watch(1)
     for peer in (2, 3):
-        assert watched.give(Envelope(Kind.STATUS, peer, b"\x84\x00\x18\x05\x00\x40")).reasons == [Reason.MALFORMED]
+        assert watched.give(Envelope(Kind.STATUS, peer, b"\x89\x00\x00\x00\x18\x05\x00\xf5\x40\x80\x80")).reasons == [
+            Reason.MALFORMED
+        ]
     assert watched.replica.status().behind == 0

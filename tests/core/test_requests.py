@@ -1,9 +1,6 @@
-"""Requests that wait: turns, bounds, and never twice (design 4.2, 4.3; attacks K1, K4)."""
+"""Requests that wait: turns, since when, to whom they were told, and never twice (design 4.2, 4.3, 4.10)."""
 
 from __future__ import annotations
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pbft.core.batches import SignedRequest
 from pbft.core.group import Limits
@@ -24,7 +21,7 @@ def waiting(*requests: SignedRequest, settings: ReplicaSettings | None = None) -
     room = WaitingRequests(settings or ReplicaSettings())
     for each in requests:
         assert room.has_room(each)
-        room.add(each)
+        assert room.add(each, 0, 0) == []
     return room
 
 
@@ -57,7 +54,7 @@ def test_a_client_that_comes_back_waits_its_turn():
     """A request that arrives later stands behind clients that wait already."""
     room = waiting(request("alice", 1), request("bob", 1), request("carol", 1))
     assert clients(room.take(Limits(batch_requests=1))) == ["alice"]
-    room.add(request("alice", 2))
+    room.add(request("alice", 2), 0, 0)
     assert clients(room.take(LIMITS)) == ["bob", "carol", "alice"]
 
 
@@ -74,10 +71,55 @@ def test_a_newer_request_of_a_session_is_taken_though_the_older_one_was():
     """A client that gave up and asked anew is not held back by what it asked before."""
     room = waiting(request(timestamp=1))
     room.take(LIMITS)
-    room.add(request(timestamp=2))
+    room.add(request(timestamp=2), 0, 0)
     assert len(room) == 1
     assert room.ready
     assert [each.request.timestamp for each in room.take(LIMITS)] == [2]
+
+
+def test_a_client_that_asks_anew_keeps_its_turn():
+    """Sent back to the end each time, it would never be served, and backups would think it censored."""
+    room = waiting(request("alice"), request("bob"), request("carol"))
+    for timestamp in range(2, 9):
+        room.add(request("alice", timestamp=timestamp), timestamp, timestamp)
+    first = room.take(LIMITS)[0].request
+    assert (first.client, first.timestamp) == (SCENE.key("alice"), 8)
+
+
+def test_a_new_view_takes_up_what_was_proposed_in_order_of_arrival():
+    """Nothing counts as proposed any more, whoever had its turn last; within a client, too, who came first is first."""
+    room = waiting(request("alice", 1), request("bob", 1), request("alice", 2), request("carol"))
+    room.take(Limits(batch_requests=2))
+    room.settle(SCENE.key("alice"), session_id(1), 1)
+    room.add(request("alice", 3), 0, 0)
+    room.unpropose()
+    assert clients(room.take(LIMITS)) == ["bob", "alice", "carol", "alice"]
+    assert not room.ready
+    room.unpropose()
+    assert [each.request.session for each in room.take(LIMITS) if each.request.client == SCENE.key("alice")] == [
+        session_id(2),
+        session_id(3),
+    ]
+
+
+def test_what_a_batch_proposed_again_carries_is_not_taken():
+    """Nor is what it makes stale; a later request of its session is."""
+    room = waiting(request("alice", 1, timestamp=4), request("bob", timestamp=5), request("carol", timestamp=6))
+    for name in ("alice", "bob", "carol"):
+        room.mark_proposed(SCENE.key(name), session_id(1), 5)
+    room.mark_proposed(SCENE.key("alice"), session_id(9), 5)
+    assert clients(room.take(LIMITS)) == ["carol"]
+    assert len(room) == 3
+    room.unpropose()
+    assert clients(room.take(LIMITS)) == ["alice", "bob", "carol"]
+
+
+def test_a_client_of_which_a_batch_carries_one_request_keeps_its_turn_for_the_other():
+    """What counts is whether anything of it is left to propose."""
+    room = waiting(request("alice", 1), request("alice", 2), request("bob"))
+    room.mark_proposed(SCENE.key("alice"), session_id(1), 1)
+    room.mark_proposed(SCENE.key("alice"), session_id(1), 1)
+    assert clients(room.take(LIMITS)) == ["alice", "bob"]
 
 
 # The limits of a batch.
@@ -117,74 +159,6 @@ def test_the_largest_request_fits_the_smallest_batch():
     largest = request(payload=bytes(1_000 + overhead))
     assert len(largest.data) == limits.request_bytes
     assert waiting(largest).take(limits) == [largest]
-
-
-# Bounds.
-
-
-def test_the_number_of_requests_is_bounded():
-    """Another one has no room; a newer request of a session that waits takes the older one's place."""
-    room = waiting(request("alice", 1), request("bob", 1), settings=ReplicaSettings(waiting_requests=2))
-    assert not room.has_room(request("carol", 1))
-    assert room.has_room(request("bob", 1, timestamp=2))
-
-
-def test_the_requests_of_one_client_are_bounded():
-    """A client with thousands of sessions has no room left, while others do."""
-    room = waiting(request("alice", 1), request("alice", 2), settings=ReplicaSettings(waiting_requests_per_client=2))
-    assert not room.has_room(request("alice", 3))
-    assert room.has_room(request("alice", 2, timestamp=2))
-    assert room.has_room(request("bob", 1))
-
-
-def test_the_bytes_are_bounded_also_for_what_replaces_something_smaller():
-    """A small request does not keep a place for a large one: the bound holds whoever replaces what."""
-    small, large = request("alice", 1), request("alice", 1, timestamp=2, payload=bytes(1_000))
-    settings = ReplicaSettings(waiting_bytes=len(small.data) + len(large.data) - 1)
-    room = waiting(small, request("bob", 1), settings=settings)
-    assert not room.has_room(large)
-    room.settle(SCENE.key("bob"), session_id(1), 1)
-    assert room.has_room(large)
-
-
-def test_the_bytes_of_one_client_are_bounded_also_for_what_replaces_something_smaller():
-    """To the byte, whatever its sessions; others have room all the same."""
-    small, large = request("alice", 1), request("alice", 2, payload=bytes(1_000))
-    settings = ReplicaSettings(waiting_bytes_per_client=len(small.data) + len(large.data))
-    room = waiting(small, settings=settings)
-    assert not room.has_room(request("alice", 2, payload=bytes(1_001)))
-    room = waiting(small, large, settings=settings)
-    assert not room.has_room(request("alice", 1, timestamp=2, payload=b"op!"))
-    assert room.has_room(request("alice", 1, timestamp=2))
-    assert not room.has_room(request("alice", 3))
-    assert room.has_room(request("bob", 1, payload=bytes(1_000)))
-    room.settle(SCENE.key("alice"), session_id(2), 1)
-    assert room.has_room(request("alice", 3))
-
-
-def test_a_lone_request_fits_whatever_the_share_of_its_client():
-    """A group may allow requests larger than the share; refused as busy, such a one would be refused for ever."""
-    large = request("alice", 1, payload=bytes(1_000))
-    room = waiting(settings=ReplicaSettings(waiting_bytes_per_client=100))
-    assert room.has_room(large)
-    room.add(large)
-    assert room.has_room(request("alice", 1, timestamp=2, payload=bytes(1_001)))
-    assert not room.has_room(request("alice", 2))
-
-
-def test_a_few_clients_with_large_requests_do_not_fill_the_room_for_all():
-    """By default eight clients together can, four cannot: a newcomer's largest request still finds a place."""
-    scene = Scene(clients=("one", "two", "three", "four", "five"))
-    limits, settings = Limits(), ReplicaSettings()
-    largest = (bytes(limits.operation_bytes),) * 3 + (bytes(limits.operation_bytes - 1_024),)
-    room = WaitingRequests(settings)
-    for name in ("one", "two", "three", "four"):
-        for session in range(settings.waiting_requests_per_client):
-            each = signed(scene.request(name, 1, largest, session_id(session)))
-            if room.has_room(each):
-                room.add(each)
-        assert sum(len(each.data) for each in room.of(scene.key(name))) <= settings.waiting_bytes_per_client
-    assert room.has_room(signed(scene.request("five", 1, largest)))
 
 
 # Looking up, settling, relaying.
@@ -249,47 +223,60 @@ def test_what_waits_for_a_client_can_be_told():
     assert room.of(SCENE.key("carol")) == []
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["add", "add", "take", "settle"]),
-            st.sampled_from(["alice", "bob", "carol"]),
-            st.integers(1, 3),
-            st.integers(1, 4),
-        ),
-        max_size=60,
-    )
-)
-def test_any_mixture_of_steps_keeps_the_books_straight(steps):
-    """Counts, readiness and room follow from what waits; nothing is taken twice, nobody is served twice in a round."""
-    settings = ReplicaSettings(waiting_requests=6, waiting_requests_per_client=2, waiting_bytes=1_000)
-    room = WaitingRequests(settings)
-    model: dict[tuple[str, int], tuple[SignedRequest, bool]] = {}
-    taken_ever: list[bytes] = []
-    for step, client, session, timestamp in steps:
-        each = request(client, session, timestamp)
-        if step == "add":
-            others = [key for key in model if key != (client, session)]
-            used = sum(len(model[key][0].data) for key in others)
-            fits = len(others) < 6 and sum(key[0] == client for key in others) < 2 and used + len(each.data) <= 1_000
-            assert room.has_room(each) is fits
-            if fits and each.data not in taken_ever:
-                room.add(each)
-                model[client, session] = (each, False)
-        elif step == "take":
-            taken = room.take(Limits(batch_requests=2))
-            unproposed = {key for key, (_, proposed) in model.items() if not proposed}
-            assert len(taken) == min(2, len(unproposed))
-            assert len(set(clients(taken))) == min(2, len({key[0] for key in unproposed}))
-            for one in taken:
-                key = next(key for key, (held, _) in model.items() if held is one)
-                assert key in unproposed
-                model[key] = (one, True)
-                taken_ever.append(one.data)
-        else:
-            room.settle(each.request.client, each.request.session, timestamp)
-            held = model.get((client, session))
-            if held is not None and held[0].request.timestamp <= timestamp:
-                del model[client, session]
-        assert len(room) == len(model)
-        assert room.ready is any(not proposed for _, proposed in model.values())
+def test_the_primary_of_a_new_view_was_told_nothing():
+    """What was relayed to the one before may be relayed again at once."""
+    room = waiting(request("alice"), request("bob"))
+    assert room.relay_due(request("alice"), 5)
+    assert not room.relay_due(request("alice"), 6)
+    room.unpropose()
+    assert [each.relayed_ms for each in room.oldest()] == [None, None]
+    assert room.relay_due(request("alice"), 7)
+
+
+# How long they wait.
+
+
+def test_patience_begins_when_told_but_not_before_arrival():
+    """The earliest of all is known, also while it lies ahead."""
+    room = WaitingRequests(ReplicaSettings())
+    earliest = [room.earliest_ms]
+    room.add(request("alice"), 100, 5_000)
+    earliest.append(room.earliest_ms)
+    room.add(request("bob"), 200, 150)
+    earliest.append(room.earliest_ms)
+    for name in ("bob", "alice"):
+        room.settle(SCENE.key(name), session_id(1), 1)
+        earliest.append(room.earliest_ms)
+    assert earliest == [None, 5_000, 200, 5_000, None]
+
+
+def test_each_clients_oldest_is_the_one_whose_patience_began_first():
+    """A session that claims to be of the future hides no other; of two that began together the first to come counts."""
+    room = WaitingRequests(ReplicaSettings())
+    room.add(request("alice", 1), 0, 9_000)
+    room.add(request("alice", 2), 10, 10)
+    room.add(request("alice", 3), 10, 10)
+    room.add(request("bob", 1), 20, 20)
+    assert [(each.signed, each.starts_ms) for each in room.oldest()] == [
+        (request("alice", 2), 10),
+        (request("bob", 1), 20),
+    ]
+
+
+def test_a_newer_request_of_a_session_waits_from_its_own_arrival():
+    """Its client asked for something else; nothing that waited is left behind in the books."""
+    room = WaitingRequests(ReplicaSettings())
+    room.add(request("alice", timestamp=1), 10, 10)
+    room.add(request("alice", timestamp=2), 30, 30)
+    assert room.earliest_ms == 30
+    assert room.take_settled_ms() is None
+
+
+def test_what_settled_tells_since_when_it_had_waited():
+    """The longest of all since that was asked last; nothing when nothing settled."""
+    room = WaitingRequests(ReplicaSettings())
+    room.add(request("alice"), 10, 10)
+    room.add(request("bob"), 20, 20)
+    for name in ("bob", "alice"):
+        room.settle(SCENE.key(name), session_id(1), 1)
+    assert [room.take_settled_ms(), room.take_settled_ms()] == [10, None]

@@ -253,7 +253,7 @@ def test_the_primary_takes_what_a_backup_relays():
 
 def test_what_waits_without_progress_is_relayed_by_and_by():
     """The relay may have been lost and the client gone: with each status so many requests go to the primary again."""
-    watched = backup(settings=ReplicaSettings(repair_slots=2))
+    watched = backup(settings=ReplicaSettings(repair_slots=2, view_timeout_ms=60_000))
     requests = [watched.scene.request("alice", session=session_id(number)) for number in range(3)]
     for each in requests:
         watched.give(each, 2)
@@ -272,7 +272,7 @@ def test_what_waits_without_progress_is_relayed_by_and_by():
 @pytest.mark.parametrize("bringer", [None, 3])
 def test_what_the_primary_never_took_is_offered_to_it_again_and_again(bringer):
     """Also what a liar alone brought and kept from the primary: it is not held here for ever in silence (K3)."""
-    watched = backup()
+    watched = backup(settings=ReplicaSettings(view_timeout_ms=10**9))
     request = watched.scene.request()
     watched.give(request, bringer)
     for _ in range(100):

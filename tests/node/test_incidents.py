@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ import pytest
 
 from pbft.core.effects import Effect, Evidence, Executed, ExecutedRequest, Ignored, Reason
 from pbft.core.envelope import Envelope, Kind
+from pbft.core.messages import BEGINNING, PreparedCertificate, ViewChange
 from pbft.core.settings import Now
 from pbft.machine import Application, Context, Outcome, Rejected, Result, StateMachine, encode_operation, operation
 from pbft.node.event_log import EventLog
+from pbft.node.evidence import EvidenceFolder
 from pbft.node.incidents import Incidents
 from tests.kiosk import CONTEXT
+from tests.node.guilt import PARTIES, equivocation, word
 from tests.node.tally import Tally
 
-EVIDENCE = Evidence(2, Envelope(Kind.PREPARE, 2, b"one", b"s1"), Envelope(Kind.PREPARE, 2, b"other", b"s2"))
+EVIDENCE = equivocation(2)
 
 
 class Mute(Exception):
@@ -49,6 +52,12 @@ class Raw:
     def digest(self) -> bytes:
         return bytes(32)
 
+    def snapshot(self) -> list[bytes]:
+        return []
+
+    def restore(self, pieces: Iterable[bytes]) -> None:
+        assert not list(pieces)
+
 
 class Watched:
     """Incidents of one application, with a log in a folder."""
@@ -57,7 +66,8 @@ class Watched:
         self.application = application
         self._path = folder / "log.jsonl"
         self._log = EventLog(self._path)
-        self.incidents = Incidents(self._log, application)
+        self.folder = folder / "evidence"
+        self.incidents = Incidents(self._log, application, EvidenceFolder(self.folder, PARTIES.group))
 
     def see(self, effect: Effect, ms: int = 0) -> None:
         self.incidents.watch(effect, Now(ms, 0))
@@ -133,14 +143,83 @@ def test_one_line_of_each_kind_a_second(watch: Watch):
 
 
 def test_evidence_holds_what_proves_it(watch: Watch):
-    """Both messages and both signatures, whole."""
+    """Both messages and both signatures, whole, and the file that keeps them."""
     watched = watch(Tally())
     watched.see(EVIDENCE)
 
     (line,) = watched.lines()
-    assert (line["culprit"], line["kind"]) == (2, "PREPARE")
-    assert [bytes.fromhex(each) for each in line["bodies"]] == [b"one", b"other"]
-    assert [bytes.fromhex(each) for each in line["signatures"]] == [b"s1", b"s2"]
+    assert (line["event"], line["level"], line["culprit"], line["kind"]) == ("evidence", "warning", 2, "PREPARE")
+    assert [bytes.fromhex(each) for each in line["bodies"]] == [EVIDENCE.first.body, EVIDENCE.second.body]
+    assert [bytes.fromhex(each) for each in line["signatures"]] == [EVIDENCE.first.signature, EVIDENCE.second.signature]
+    assert (line["file"], line["not_kept"]) == (str(watched.folder / "2-prepare-v0-s1.cbor"), 0)
+    assert [path.name for path in watched.folder.iterdir()] == ["2-prepare-v0-s1.cbor"]
+
+
+def test_evidence_is_kept_however_few_lines_tell_of_it(watch: Watch):
+    """A file each, while the log has a line a second."""
+    watched = watch(Tally())
+    for sequence in range(1, 6):
+        watched.see(equivocation(2, sequence))
+    assert len(watched.lines()) == 1
+    assert sorted(path.name for path in watched.folder.iterdir()) == [f"2-prepare-v0-s{n}.cbor" for n in range(1, 6)]
+    assert watched.incidents.summary() == {"left_out": {"evidence": 4}, "evidence_not_kept": 0}
+
+
+def test_a_large_message_does_not_fill_the_log(watch: Watch):
+    """A line shows the beginning of what the file holds whole."""
+    certificates = tuple(PreparedCertificate(0, n, bytes(32), bytes(64), ()) for n in range(1, 1_000))
+    votes = [word(3, Kind.VIEW_CHANGE, ViewChange(1, BEGINNING, each)) for each in ((), certificates)]
+    assert len(votes[1].body) > 100_000
+    watched = watch(Tally())
+    watched.see(Evidence(3, votes[0], votes[1]))
+
+    (line,) = watched.lines()
+    assert [bytes.fromhex(line["bodies"][0]), line["bodies"][1]] == [votes[0].body, votes[1].body.hex()[:500] + "…"]
+    (file,) = watched.folder.iterdir()
+    assert file.name == "3-view-change-v1.cbor"
+    assert votes[1].body in file.read_bytes()
+
+
+def test_a_disk_that_fails_is_a_warning(watch: Watch):
+    """One line says what hinders, the other tells the evidence all the same; the next piece is tried again."""
+    watched = watch(Tally())
+    watched.folder.write_text("in the way")
+    watched.see(EVIDENCE)
+
+    hindered, told = watched.lines()
+    assert (hindered["event"], hindered["level"]) == ("evidence cannot be kept", "warning")
+    assert (hindered["file"], hindered["error"]) == (str(watched.folder), "Not a directory")
+    assert (told["event"], told["file"], told["not_kept"]) == ("evidence", None, 1)
+    assert [bytes.fromhex(each) for each in told["bodies"]] == [EVIDENCE.first.body, EVIDENCE.second.body]
+
+    watched.folder.unlink()
+    watched.see(EVIDENCE, 5_000)
+    last = watched.lines()[-1]
+    assert (last["event"], last["not_kept"]) == ("evidence", 1)
+    assert last["file"] == str(watched.folder / "2-prepare-v0-s1.cbor")
+
+
+def test_what_finds_no_room_is_counted(watch: Watch):
+    """Once a culprit's part is full, each further piece counts, in the next line and to the end."""
+    watched = watch(Tally())
+    for sequence in range(1, 70):
+        watched.see(equivocation(2, sequence), ms=sequence)
+    assert len(list(watched.folder.iterdir())) == 64
+    watched.see(equivocation(2, 70), ms=5_000)
+
+    last = watched.lines()[-1]
+    assert (last["file"], last["not_kept"]) == (None, 6)
+    assert watched.incidents.summary() == {"left_out": {}, "evidence_not_kept": 6}
+
+
+def test_what_speaks_for_no_place_is_told_without_a_file(watch: Watch):
+    """Whatever is handed in, watching never raises."""
+    watched = watch(Tally())
+    odd = Envelope(Kind.PREPARE, 2, b"not a prepare", bytes(64))
+    watched.see(Evidence(2, odd, odd))
+    (line,) = watched.lines()
+    assert (line["culprit"], line["file"], line["not_kept"]) == (2, None, 1)
+    assert not watched.folder.exists()
 
 
 def test_a_cause_is_never_anothers(watch: Watch):

@@ -6,23 +6,12 @@ import pytest
 
 from pbft.core.envelope import Kind
 from pbft.core.settings import ReplicaSettings
-from pbft.machine import Context, Outcome, Rejected, StateMachine, operation
+from pbft.machine import Outcome, Rejected
 from pbft.testing import CallFailed, Cluster
 from pbft.testing.journal import Journal
 from pbft_apps.counter import Counter
 from pbft_apps.ledger import Ledger
-
-
-class Clock(StateMachine):
-    """Tells what time operations are told it is."""
-
-    @operation
-    def now(self, context: Context) -> int:
-        """Return agreed time."""
-        return context.time_ms
-
-
-SIZES = pytest.mark.parametrize("n", [4, 7])
+from tests.scenarios.stories import SIZES
 
 
 @SIZES
@@ -118,19 +107,6 @@ def test_a_group_that_has_finished_falls_silent(n: int) -> None:
     assert group.deliveries == before
     statuses = [group.replica(i).status() for i in range(n)]
     assert [(status.waiting, status.in_flight, status.behind) for status in statuses] == [(0, 0, 0)] * n
-
-
-def test_agreed_time_never_goes_back() -> None:
-    """The primary's wall clock is set back by five seconds: operations see time stand still (design 4.5, C7)."""
-    group = Cluster(Clock, seed=5, clock_skew_ms=0)
-    alice = group.client("alice")
-    before = group.gather(alice.call("now"))[0]
-
-    group.set_wall_clock(0, -5_000)
-
-    assert group.gather(alice.call("now")) == [before]
-    group.set_wall_clock(0, 0)
-    assert group.gather(alice.call("now"))[0] > before
 
 
 def test_a_lone_request_waits_for_no_company() -> None:

@@ -11,4 +11,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print seeds and deliveries, with the rate on this machine: a figure to watch, which no test asserts."""
     if TALLY.seeds:
         terminalreporter.write_sep("-", "swarm")
-        terminalreporter.write_line(TALLY.told())
+        for line in TALLY.told():
+            terminalreporter.write_line(line)

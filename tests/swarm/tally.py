@@ -1,22 +1,55 @@
-"""How much the swarm has seen in this run."""
+"""How many seeds there are, and how much the swarm has seen in this run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import time
+from dataclasses import dataclass, field
+
+from pbft.testing.swarm import Outcome
+
+SEEDS = int(os.environ.get("PBFT_SWARM_SEEDS", "1000"))
 
 
 @dataclass
 class Tally:
-    """Seeds that ended well, what they delivered, and how long that took."""
+    """Seeds that ended well, what they came to, and how long that took with all processors at work."""
 
     seeds: int = 0
     deliveries: int = 0
+    virtual_ms: int = 0
+    view_changes: int = 0
+    checkpoints: int = 0
+    transfers: int = 0
     seconds: float = 0.0
+    _began: float = field(default=0.0, repr=False)
 
-    def told(self) -> str:
-        """Return the tally as a sentence."""
+    def begin(self) -> None:
+        """Start to measure."""
+        self._began = time.perf_counter()
+
+    def end(self) -> None:
+        """Stop measuring."""
+        self.seconds += time.perf_counter() - self._began
+
+    def count(self, outcome: Outcome) -> None:
+        """Add a run."""
+        self.seeds += 1
+        self.deliveries += outcome.deliveries
+        self.virtual_ms += outcome.virtual_ms
+        self.view_changes += outcome.view_changes
+        self.checkpoints += outcome.checkpoints
+        self.transfers += outcome.transfers
+
+    def told(self) -> list[str]:
+        """Return the tally as two sentences."""
         rate = self.deliveries / self.seconds
-        return f"{self.seconds:.1f} s: {self.seeds} seeds agreed, {self.deliveries} deliveries, {rate:,.0f} a second"
+        hours = self.virtual_ms / 60_000 / self.seconds
+        came_to = f"{self.view_changes} view changes, {self.checkpoints} checkpoints, {self.transfers} transfers"
+        return [
+            f"{self.seeds} seeds agreed and finished in {self.seconds:.1f} s: {self.deliveries:,} deliveries",
+            f"{came_to}; {rate:,.0f} deliveries a second, {hours:.2f} simulated hours a minute",
+        ]
 
 
 TALLY = Tally()

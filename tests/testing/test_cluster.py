@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pbft.core.effects import Broadcast, Effect, Persist, Reason
+from pbft.core.effects import BecameStable, Broadcast, Effect, Persist, Reason, StateInstalled, ViewEntered
 from pbft.core.envelope import Envelope, Kind, Sender
-from pbft.core.group import Quorums
+from pbft.core.group import Limits, Quorums
 from pbft.core.replica import Replica
 from pbft.core.settings import Now
 from pbft.machine import StateMachine, operation
 from pbft.testing import CallFailed, Cluster, NotFinished, OracleFailure
 from pbft.testing import engine as engines
+from pbft.testing import station as stations
 from pbft.testing.byzantine import Adversary
 from pbft.testing.journal import Journal
 
@@ -72,8 +75,7 @@ def test_outside_of_tests_the_replay_is_the_seed(monkeypatch: pytest.MonkeyPatch
 
 def test_an_oracle_failure_tells_the_run() -> None:
     """The failure of an oracle carries its id, its sentence, the seed and the trace up to it."""
-    quorums = Quorums.of(4)
-    group = Cluster(Journal, seed=63, quorums=Quorums(4, 1, 3, 2, quorums.prepared - 1, 3), replay="again")
+    group = Cluster(Journal, seed=63, quorums=replace(Quorums.of(4), prepared=2), replay="again")
     alice = group.client("alice")
 
     with pytest.raises(OracleFailure) as failure:
@@ -194,8 +196,11 @@ def test_histories_that_differ_do_not_agree() -> None:
     group.run_until_level()
     assert group.histories_agree()
 
-    group.history(2)[0] = group.history(0)[0].__class__(0, 1, bytes(32), 0, ())
+    right = group.history(2)[0]
+    group.history(2)[0] = replace(right, digest=bytes(32))
     assert not group.histories_agree()
+    group.history(2)[0] = replace(right, sequence=2)
+    assert not group.histories_agree(), "a gap that no state fills"
     group.history(2).clear()
     assert group.histories_agree(), "a shorter history is the beginning of a longer one"
 
@@ -242,3 +247,125 @@ def test_a_call_has_no_value_before_its_answer() -> None:
     assert call.outcome is None
     with pytest.raises(CallFailed, match=r"alice\.write\('x'\) has not been answered yet"):
         call.value()
+
+
+def test_a_paused_replica_stands_still_and_goes_on() -> None:
+    """It neither receives nor ticks; what came meanwhile it receives first of all, and then it ticks."""
+    group = Cluster(Journal, seed=77, byzantine={3: Recorder}, trace_lines=None)
+    alice = group.client("alice")
+    group.gather(alice.call("write", "x"))
+    group.run(500)
+    paused = group.replica(3)
+    assert isinstance(paused, Recorder)
+    group.pause(3)
+    before = len(paused.turns)
+    group.gather(alice.call("write", "y"))
+    group.run(500)
+    assert len(paused.turns) == before
+
+    group.resume(3)
+    group.run(0)
+
+    turns = [what for what, _ in paused.turns[before:]]
+    assert turns.count("receive") > 5
+    assert turns == sorted(turns), "a tick before the inbox was empty"
+    group.run(1_000)
+    assert group.executed(3) == 2
+
+
+def test_to_resume_who_never_stood_still_changes_nothing() -> None:
+    one, other = Cluster(Journal, seed=78), Cluster(Journal, seed=78)
+    one.resume(2)
+    for group in (one, other):
+        group.run(100)
+    assert one.trace_digest() == other.trace_digest()
+
+
+def test_a_full_inbox_loses_what_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like a socket's buffer: what waits already stays, and the loss is told."""
+    monkeypatch.setattr(stations, "MAX_INBOX", 3)
+    group = Cluster(Journal, seed=79, byzantine={3: Recorder}, trace_lines=None)
+    paused = group.replica(3)
+    assert isinstance(paused, Recorder)
+    group.pause(3)
+    for sequence in range(1, 6):
+        group.inject(Envelope(Kind.PREPARE, 2, b"%d" % sequence, bytes(64)), to=3, sender=2)
+        group.run(20)
+    lost = [line for line in group.trace.last() if "r2 -> r3" in line and "lost: PREPARE" in line]
+    assert len(lost) >= 2
+    group.resume(3)
+    group.run(0)
+    assert [what for what, _ in paused.turns].count("receive") == 3
+
+
+def test_heal_mends_everything_and_lets_everybody_go_on() -> None:
+    """After it nothing is lost any more, whatever was cut, dropped, split, slowed or paused before."""
+    group = Cluster(Journal, seed=80, loss=0.5, duplicate=0.5, reorder=0.5)
+    alice = group.client("alice")
+    group.network.isolate("alice")
+    group.network.split((0, 1), (2, 3))
+    group.network.on(Kind.PREPARE).drop()
+    group.pause(1)
+    call = alice.call("write", "x")
+    group.run(2_000)
+    assert not call.done
+
+    group.heal()
+
+    assert group.finish(call)[0].value() == 1
+    assert group.histories_agree()
+
+
+def test_what_is_planned_happens_at_its_moment() -> None:
+    """In the order in which it was planned, and before what arrives in that millisecond is received."""
+    group = Cluster(Journal, seed=81)
+    happened: list[tuple[str, int]] = []
+    for name, at_ms in (("late", 30), ("first", 20), ("second", 20)):
+        group.at(at_ms, lambda name=name: happened.append((name, group.now_ms)))  # type: ignore[misc]
+    group.run(25)
+    assert happened == [("first", 20), ("second", 20)]
+    group.at(0, lambda: happened.append(("past", group.now_ms)))
+    group.run(10)
+    assert happened[2:] == [("past", 25), ("late", 30)]
+
+
+def test_a_call_tells_its_end_at_once() -> None:
+    """A program that goes on when it is answered needs no polling."""
+    group = Cluster(Journal, seed=82)
+    alice = group.client("alice")
+    moments: list[int] = []
+    call = alice.call("write", "x")
+    call.then = lambda: moments.append(group.now_ms)
+    group.gather(call)
+    assert moments == [group.now_ms]
+
+
+def test_a_state_taken_over_fills_a_gap() -> None:
+    """A replica cut off for several checkpoints takes over a state: its history has a gap, and the group agrees."""
+    group = Cluster(Journal, seed=83, limits=Limits(checkpoint_interval=4, log_size=8))
+    alice = group.client("alice")
+    group.network.isolate(3)
+    for word in range(20):
+        group.gather(alice.call("write", f"word {word}"))
+    group.heal()
+
+    group.finish(alice.call("write", "the last"))
+
+    assert group.steps(3, StateInstalled)
+    assert len(group.history(3)) < len(group.history(0)) == group.executed(0) == group.executed(3)
+    assert group.histories_agree()
+    assert group.steps(0, BecameStable)[0].proof.sequence == 4
+
+
+def test_views_are_counted_and_told() -> None:
+    """The primary dies: the living enter view 1, and each step of it is kept for whoever asks."""
+    group = Cluster(Journal, seed=84)
+    alice = group.client("alice")
+    group.gather(alice.call("write", "x"))
+    group.crash(0)
+    group.gather(alice.call("write", "y"))
+    group.run_until(lambda: group.views() == {1})
+    assert group.living == (1, 2, 3)
+    assert group.correct == (0, 1, 2, 3)
+    assert [step.view for step in group.steps(1, ViewEntered)] == [1]
+    assert not group.steps(0, ViewEntered)

@@ -120,6 +120,69 @@ def test_cuts_and_heals() -> None:
     assert passes(network, 1, 2)
 
 
+def test_what_was_done_twice_is_taken_back_twice() -> None:
+    """Faults overlap: one that ends mends its own cut and leaves the other's."""
+    network = quiet()
+    for _ in range(2):
+        network.cut(0, 1)
+        network.isolate(2)
+        network.split((0, 3), (4,))
+    network.mend(0, 1)
+    network.rejoin(2)
+    network.unite((0, 3), (4,))
+    assert not passes(network, 0, 1)
+    assert not passes(network, 1, 0)
+    assert not passes(network, 2, 3)
+    assert not passes(network, 3, 4)
+
+    network.mend_one_way(0, 1)
+    assert passes(network, 0, 1)
+    assert not passes(network, 1, 0)
+    network.rejoin(2)
+    network.unite((0, 3), (4,))
+    assert passes(network, 2, 3)
+    assert passes(network, 3, 4)
+
+
+def test_what_ends_after_all_was_healed_does_nothing() -> None:
+    """A fault whose end comes late must not leave a debt behind, by which the next cut would not cut."""
+    network = quiet()
+    network.cut(0, 1)
+    network.isolate(2)
+    network.heal()
+    network.mend(0, 1)
+    network.rejoin(2)
+    network.cut(0, 1)
+    network.isolate(2)
+    assert not passes(network, 0, 1)
+    assert not passes(network, 2, 3)
+
+
+def test_exponential_delays_are_mostly_short() -> None:
+    """Half of them lie in the lowest tenth, a few far beyond the middle, none outside."""
+    network = Network(random.Random(1), delay_ms=(1, 1_000), spread="exponential")
+    delays = [network.delays(0, 1, PREPARE)[0] for _ in range(10_000)]
+    assert 4_700 < sum(1 for delay in delays if delay <= 100) < 5_300
+    assert 100 < sum(1 for delay in delays if delay > 500) < 600
+    assert min(delays) >= 1
+    assert max(delays) <= 1_000
+    with pytest.raises(ValueError, match="'even' or 'exponential', not 'normal'"):
+        Network(random.Random(1), spread="normal")  # type: ignore[arg-type]
+
+
+def test_the_longest_way_counts_slow_links_and_disorder() -> None:
+    """The bound on recovery rests on it: what is not lost arrives by then."""
+    network = Network(random.Random(1), reorder=0.5, delay_ms=(1, 10))
+    assert network.longest_ms == 60
+    assert max(delay for _ in range(1_000) for delay in network.delays(0, 1, PREPARE)) <= 60
+    network.calm()
+    assert network.longest_ms == 10
+    network.slow(0, 1, (5, 200))
+    assert network.longest_ms == 200
+    network.hasten(0, 1)
+    assert network.longest_ms == 10
+
+
 def test_rules_read_as_they_work() -> None:
     """For prepares from 3 to 1: drop. Everything else passes, before as after the rule is stopped."""
     network = quiet()

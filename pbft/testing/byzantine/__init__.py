@@ -2,11 +2,78 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pbft.testing.byzantine.adversary import Adversary, Means
 from pbft.testing.byzantine.bad_signature import BadSignature
+from pbft.testing.byzantine.bogus_new_view import BogusNewView
+from pbft.testing.byzantine.censor import Censor
+from pbft.testing.byzantine.checkpoint_liar import CheckpointLiar
 from pbft.testing.byzantine.equivocator import Equivocator
+from pbft.testing.byzantine.flooder import Flooder
+from pbft.testing.byzantine.forging_primary import ForgingPrimary
+from pbft.testing.byzantine.forked_view import ForkedView
 from pbft.testing.byzantine.impostor import Impostor
+from pbft.testing.byzantine.out_of_bounds import OutOfBounds
+from pbft.testing.byzantine.partial_primary import PartialPrimary
+from pbft.testing.byzantine.proposer import Proposer
+from pbft.testing.byzantine.reassigning_primaries import GappyPrimary, RepeatingPrimary, SwappingPrimary
+from pbft.testing.byzantine.replayer import Replayer
+from pbft.testing.byzantine.sequence_flooder import SequenceFlooder
 from pbft.testing.byzantine.silent import Silent
+from pbft.testing.byzantine.time_liar import TimeLiar
+from pbft.testing.byzantine.two_faced import TwoFaced
+from pbft.testing.byzantine.view_flooder import ViewFlooder
 from pbft.testing.byzantine.wrong_reply import WrongReply
 
-__all__ = ["Adversary", "BadSignature", "Equivocator", "Impostor", "Means", "Silent", "WrongReply"]
+ADVERSARIES: Final[tuple[type[Adversary], ...]] = (
+    Silent,
+    WrongReply,
+    BadSignature,
+    Equivocator,
+    Impostor,
+    TwoFaced,
+    ForkedView,
+    ForgingPrimary,
+    GappyPrimary,
+    SwappingPrimary,
+    RepeatingPrimary,
+    PartialPrimary,
+    OutOfBounds,
+    TimeLiar,
+    Censor,
+    BogusNewView,
+    Replayer,
+    CheckpointLiar,
+    ViewFlooder,
+    SequenceFlooder,
+)
+"""Every misbehaviour that a run may draw. New ones go to the end, so that what old seeds draw by place stays."""
+
+__all__ = [
+    "ADVERSARIES",
+    "Adversary",
+    "BadSignature",
+    "BogusNewView",
+    "Censor",
+    "CheckpointLiar",
+    "Equivocator",
+    "Flooder",
+    "ForgingPrimary",
+    "ForkedView",
+    "GappyPrimary",
+    "Impostor",
+    "Means",
+    "OutOfBounds",
+    "PartialPrimary",
+    "Proposer",
+    "RepeatingPrimary",
+    "Replayer",
+    "SequenceFlooder",
+    "Silent",
+    "SwappingPrimary",
+    "TimeLiar",
+    "TwoFaced",
+    "ViewFlooder",
+    "WrongReply",
+]

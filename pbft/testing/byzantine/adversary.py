@@ -2,6 +2,8 @@
 
 Owns: the face that the cluster drives, which is a replica's own, and what an adversary may know and sign with. It holds
 its own signer and its colluders', nobody else's: what it forges, it forges badly.
+
+Misbehaviours go together where each calls its `super()` first: `class Both(Censor, TimeLiar)` is as wicked as the two.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from pbft.core.effects import Broadcast, Effect, Send
 from pbft.core.envelope import Envelope, Kind, Sender, Signer, seal
 from pbft.core.group import Group, ReplicaId
+from pbft.core.messages import Commit, Prepare, PrePrepare, pack
 from pbft.core.replica import Replica
 from pbft.core.settings import Now
 from pbft.core.status import ReplicaStatus
@@ -31,6 +34,10 @@ class Means:
     def correct(self) -> tuple[ReplicaId, ...]:
         """The replicas that do not collude."""
         return tuple(member.id for member in self.group.members if member.id not in self.signers)
+
+    def in_second_half(self, replica: ReplicaId) -> bool:
+        """Say on which side a replica stands, for whoever tells two stories."""
+        return replica in self.correct[len(self.correct) // 2 :]
 
 
 class Adversary:
@@ -66,13 +73,17 @@ class Adversary:
         """Return the digest of the core's state."""
         return self.core.state_digest()
 
+    @property
+    def others(self) -> list[ReplicaId]:
+        """Every other replica."""
+        return [member.id for member in self.means.group.members if member.id != self.me]
+
     def singly(self, effects: list[Effect]) -> list[Effect]:
         """Return the effects with each Broadcast as a Send to every other replica."""
-        others = [member.id for member in self.means.group.members if member.id != self.me]
         single: list[Effect] = []
         for effect in effects:
             if isinstance(effect, Broadcast):
-                single.extend(Send(to, effect.envelope) for to in others)
+                single.extend(Send(to, effect.envelope) for to in self.others)
             else:
                 single.append(effect)
         return single
@@ -80,3 +91,15 @@ class Adversary:
     def say(self, kind: Kind, body: bytes, beside: bytes = b"") -> Envelope:
         """Return an envelope properly signed in this adversary's name."""
         return seal(self.means.group, self.means.signers[self.me], kind, self.me, body, beside)
+
+    def support(self, body: PrePrepare) -> list[Envelope]:
+        """Return the votes of all who collude for a proposal: every prepare and commit that they can sign."""
+        group = self.means.group
+        prepare = pack(Prepare(body.view, body.sequence, body.digest))
+        commit = pack(Commit(body.view, body.sequence, body.digest))
+        votes = []
+        for member, signer in self.means.signers.items():
+            if member != group.primary(body.view):
+                votes.append(seal(group, signer, Kind.PREPARE, member, prepare))
+            votes.append(seal(group, signer, Kind.COMMIT, member, commit))
+        return votes

@@ -14,7 +14,7 @@ class BadSignature(Adversary):
 
     def twist(self, effects: list[Effect], now: Now) -> list[Effect]:
         """Spoil the signatures."""
-        return [self._spoilt(effect) for effect in effects]
+        return [self._spoilt(effect) for effect in super().twist(effects, now)]
 
     def _spoilt(self, effect: Effect) -> Effect:
         if not isinstance(effect, Send | Answer) or effect.envelope.sender != self.me:

@@ -21,7 +21,7 @@ class Impostor(Adversary):
     def twist(self, effects: list[Effect], now: Now) -> list[Effect]:
         """Put forgeries before what a correct replica would send."""
         twisted: list[Effect] = []
-        for effect in effects:
+        for effect in super().twist(effects, now):
             if isinstance(effect, Send) and effect.envelope.kind in (Kind.PRE_PREPARE, Kind.PREPARE):
                 twisted += [Send(effect.to, forgery) for forgery in self._forgeries(effect.envelope)]
             twisted.append(effect)

@@ -12,4 +12,4 @@ class Silent(Adversary):
 
     def twist(self, effects: list[Effect], now: Now) -> list[Effect]:
         """Keep the notices, and do nothing."""
-        return [effect for effect in effects if not isinstance(effect, Action)]
+        return [effect for effect in super().twist(effects, now) if not isinstance(effect, Action)]

@@ -22,7 +22,7 @@ class WrongReply(Adversary):
 
     def twist(self, effects: list[Effect], now: Now) -> list[Effect]:
         """Lie to clients; be honest with replicas."""
-        return [self._lie(effect) if isinstance(effect, Answer) else effect for effect in effects]
+        return [self._lie(effect) if isinstance(effect, Answer) else effect for effect in super().twist(effects, now)]
 
     def _lie(self, answer: Answer) -> Answer:
         if answer.envelope.kind is not Kind.REPLY:

@@ -6,8 +6,13 @@ from collections.abc import Collection
 from typing import Final
 
 from pbft.testing.oracles.base import Facts, Oracle, OracleFailure, Overseer
+from pbft.testing.oracles.bounds import Bounded, NothingAbove
 from pbft.testing.oracles.certificates import Certificates
-from pbft.testing.oracles.history import Agreement, ExactlyOnce, Order, Validity
+from pbft.testing.oracles.history import Agreement, ExactlyOnce, Validity
+from pbft.testing.oracles.model import Answers, Invariant
+from pbft.testing.oracles.order import Order
+from pbft.testing.oracles.states import EqualStates
+from pbft.testing.oracles.views import Durability, ViewCertificates
 from pbft.testing.oracles.votes import HonestEvidence, NoEquivocation, PersistBeforeSend
 
 ORACLES: Final[tuple[type[Oracle], ...]] = (
@@ -15,11 +20,19 @@ ORACLES: Final[tuple[type[Oracle], ...]] = (
     NoEquivocation,
     HonestEvidence,
     Certificates,
+    ViewCertificates,
     Agreement,
     Validity,
     ExactlyOnce,
     Order,
+    Durability,
+    EqualStates,
+    Answers,
+    Invariant,
+    NothingAbove,
+    Bounded,
 )
+"""In the order in which they judge an effect. Liveness (O15) is judged once a run has healed: `liveness.py`."""
 
 
 def oversee(facts: Facts, without: Collection[str] = ()) -> Overseer:
@@ -27,11 +40,11 @@ def oversee(facts: Facts, without: Collection[str] = ()) -> Overseer:
 
     To leave one out is for a test that plants a bug and wants to see which other oracle finds it.
     """
-    known = [oracle.id for oracle in ORACLES]
+    known = dict.fromkeys(oracle.id for oracle in ORACLES)
     unknown = [name for name in without if name not in known]
     if unknown:
         raise ValueError(f"no oracle is called {unknown[0]!r}; there are {', '.join(known)}")
-    return Overseer((oracle(facts) for oracle in ORACLES if oracle.id not in without), facts.correct)
+    return Overseer(facts, [oracle(facts) for oracle in ORACLES if oracle.id not in without])
 
 
 __all__ = ["ORACLES", "Facts", "Oracle", "OracleFailure", "Overseer", "oversee"]

@@ -1,7 +1,7 @@
 """What an oracle is, what it may know, and who runs them all.
 
-Owns: the facts an oracle judges by, the failure it raises, and the dispatch of effects to those that watch for them.
-Knows no rule of the protocol.
+Owns: the facts an oracle judges by, the failure it raises, and the dispatch of what happens to those that watch for
+it. Knows no rule of the protocol.
 
 Oracles are incremental: each looks at new effects only, so that judging costs a constant a delivery. They compute
 what they need from the genesis, never from the objects they judge.
@@ -16,7 +16,10 @@ from typing import ClassVar, NoReturn
 from pbft.core.effects import Effect
 from pbft.core.envelope import Envelope, Verifier
 from pbft.core.group import ClientKey, Group, ReplicaId
+from pbft.core.replica import Replica
 from pbft.core.session import Completed
+from pbft.machine import Application
+from pbft.testing.oracles.record import SHOWING, Record
 
 
 class OracleFailure(AssertionError):
@@ -42,6 +45,12 @@ class Facts:
     verifier: Verifier
     correct: tuple[ReplicaId, ...]
     """The replicas that follow the protocol; a crashed one still counts."""
+    application: Callable[[], Application]
+    """Makes the application in its first state, for a model of the oracles' own."""
+    invariant: Callable[[Application], str | None] | None = None
+    """Says what is wrong with the application's state after a batch, or None: the application's own invariant."""
+    record: Record = field(init=False)
+    """What this run has shown so far."""
     faults: int = field(init=False)
     quorum: int = field(init=False)
     """The least number whose every two sets of members share a correct one, whatever the replicas' own count says."""
@@ -49,6 +58,7 @@ class Facts:
     def __post_init__(self) -> None:
         n = len(self.group.genesis.members)
         faults = max(f for f in range(n) if 3 * f < n)
+        object.__setattr__(self, "record", Record(self.group, self.application()))
         object.__setattr__(self, "faults", faults)
         object.__setattr__(self, "quorum", min(q for q in range(n + 1) if 2 * q - n > faults))
 
@@ -71,11 +81,11 @@ class Oracle:
     def concluded(self, replica: ReplicaId) -> None:
         """Judge what is due once a correct replica's list of effects is complete."""
 
-    def delivered(self, replica: ReplicaId, envelope: Envelope) -> None:
-        """Learn of an envelope that reached a replica."""
-
     def completed(self, client: ClientKey, session: bytes, completed: Completed) -> None:
         """Judge what a client accepted as its answer."""
+
+    def sampled(self, replica: Replica) -> None:
+        """Judge a correct replica itself, as it is between two turns; done now and then."""
 
     def fail(self, sentence: str) -> NoReturn:
         """Raise OracleFailure with this oracle's id."""
@@ -83,31 +93,43 @@ class Oracle:
 
 
 class Overseer:
-    """Shows every effect of correct replicas to the oracles that watch for it."""
+    """Shows everything to the oracles that watch for it: effects of correct replicas, arrivals, clients' answers."""
 
-    def __init__(self, oracles: Iterable[Oracle], correct: Iterable[ReplicaId]) -> None:
-        self._oracles = tuple(oracles)
-        self._correct = dict.fromkeys(correct)
+    def __init__(self, facts: Facts, oracles: Iterable[Oracle]) -> None:
+        every = tuple(oracles)
+        self.record = facts.record
+        self._correct = dict.fromkeys(facts.correct)
         self._watching: dict[type, tuple[Callable[[ReplicaId, Effect], None], ...]] = {}
-        for kind in dict.fromkeys(kind for oracle in self._oracles for kind in oracle.watches):
-            self._watching[kind] = tuple(oracle.observe for oracle in self._oracles if kind in oracle.watches)
+        for kind in dict.fromkeys(kind for oracle in every for kind in oracle.watches):
+            self._watching[kind] = tuple(oracle.observe for oracle in every if kind in oracle.watches)
+        # Nearly all that happens is an arrival: whoever does not care for a kind of event is not asked.
+        self._concluding = tuple(each.concluded for each in every if type(each).concluded is not Oracle.concluded)
+        self._completing = tuple(each.completed for each in every if type(each).completed is not Oracle.completed)
+        self._sampling = tuple(each.sampled for each in every if type(each).sampled is not Oracle.sampled)
 
-    def delivered(self, replica: ReplicaId, envelope: Envelope) -> None:
-        """Tell of an envelope that is about to be received, by a correct replica or another."""
-        for oracle in self._oracles:
-            oracle.delivered(replica, envelope)
+    def delivered(self, envelope: Envelope) -> None:
+        """Learn of an envelope that is about to be received, by a correct replica or another."""
+        self.record.delivered(envelope)
 
     def judge(self, replica: ReplicaId, effects: Sequence[Effect]) -> None:
         """Judge one list of effects; what an adversary does is not judged. Raises OracleFailure."""
         if not effects or replica not in self._correct:
             return
         for effect in effects:
-            for observe in self._watching.get(type(effect), ()):
+            kind = type(effect)
+            if kind in SHOWING:
+                self.record.observe(effect)
+            for observe in self._watching.get(kind, ()):
                 observe(replica, effect)
-        for oracle in self._oracles:
-            oracle.concluded(replica)
+        for conclude in self._concluding:
+            conclude(replica)
 
     def completed(self, client: ClientKey, session: bytes, completed: Completed) -> None:
         """Judge what a client accepted. Raises OracleFailure."""
-        for oracle in self._oracles:
-            oracle.completed(client, session, completed)
+        for judge in self._completing:
+            judge(client, session, completed)
+
+    def sampled(self, replica: Replica) -> None:
+        """Judge a correct replica as it stands. Raises OracleFailure."""
+        for judge in self._sampling:
+            judge(replica)

@@ -13,7 +13,7 @@ from pbft.core.envelope import Envelope, Kind, genuine
 from pbft.core.group import ReplicaId
 from pbft.testing.oracles.base import Facts, Oracle
 from pbft.testing.oracles.votes import Vote, read_vote
-from pbft.testing.trace import short
+from pbft.testing.words import short
 
 
 class Certificates(Oracle):
@@ -30,7 +30,7 @@ class Certificates(Oracle):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._correct = dict.fromkeys(facts.correct)
-        self._prepared: dict[tuple[ReplicaId, int, int], bytes] = {}
+        self._prepared: dict[tuple[ReplicaId, int | None, int | None], bytes] = {}
         self._committed: dict[tuple[ReplicaId, int], bytes] = {}
         self._commits: dict[tuple[ReplicaId, bytes], None] = {}
         """Every commit that correct replicas made durable, by who voted and the vote's exact words."""
@@ -60,7 +60,7 @@ class Certificates(Oracle):
     def concluded(self, replica: ReplicaId) -> None:
         """Hold the commits voted in this list against the prepared certificates held."""
         for vote in self._due:
-            if vote.view is None or self._prepared.get((replica, vote.view, vote.sequence)) != vote.digest:
+            if self._prepared.get((replica, vote.view, vote.sequence)) != vote.digest:
                 self.fail(f"replica {replica} voted {vote} without a prepared certificate for it")
         self._due.clear()
 

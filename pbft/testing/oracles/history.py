@@ -1,4 +1,4 @@
-"""What executes: agreement, validity, exactly-once, and order (O1 to O4).
+"""What executes: agreement, validity and exactly-once (O1 to O3).
 
 Owns: the oracles that compare what correct replicas execute with each other, with what clients signed, and with what
 clients were told.
@@ -7,20 +7,16 @@ clients were told.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-from pbft.core.effects import Broadcast, CommittedLocal, Effect, Executed, ExecutedRequest, Persist, Send
+from pbft.core.effects import CommittedLocal, Effect, Executed, ExecutedRequest
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ClientKey, ReplicaId
-from pbft.core.messages import NULL_BATCH, Batch, Request, Status, batch_digest, request_digest, unpack
+from pbft.core.messages import Batch, Request, request_digest, unpack
 from pbft.core.session import Completed
 from pbft.encoding import EncodingError
 from pbft.testing.oracles.base import Facts, Oracle
-from pbft.testing.oracles.votes import read_vote
-from pbft.testing.trace import short
-
-RequestName = tuple[ClientKey, bytes, int]
-"""What names a request: (client, session, timestamp)."""
+from pbft.testing.oracles.record import RequestName
+from pbft.testing.words import short
 
 
 class Agreement(Oracle):
@@ -57,35 +53,24 @@ class Validity(Oracle):
     """O2: all that executes was signed by a registered client, checked again from the batch's bytes."""
 
     id = "O2"
-    watches = (Persist, Send, Broadcast, Executed)
+    watches = (Executed,)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._clients = {client.public_key: client.name for client in facts.group.genesis.clients}
         self._group_id = facts.group.genesis.identify()
-        self._batches: dict[bytes, bytes] = {batch_digest(NULL_BATCH): NULL_BATCH}
         self._checked: dict[bytes, tuple[_Known, ...]] = {}
 
-    def delivered(self, replica: ReplicaId, envelope: Envelope) -> None:
-        """Remember every batch that travels."""
-        if envelope.kind is Kind.PRE_PREPARE:
-            self._batches.setdefault(batch_digest(envelope.beside), envelope.beside)
-
     def observe(self, replica: ReplicaId, effect: Effect) -> None:
-        """Remember batches as they are proposed; check one when it first executes, and every account of it."""
-        if isinstance(effect, Persist):
-            for envelope in (effect.vote, *effect.basis):
-                self.delivered(replica, envelope)
-        elif isinstance(effect, Send | Broadcast):
-            self.delivered(replica, effect.envelope)
-        elif isinstance(effect, Executed):
-            if effect.digest not in self._checked:
-                self._checked[effect.digest] = self._check(effect)
-            self._compare(replica, effect, self._checked[effect.digest])
+        """Check a batch when it first executes anywhere, and every replica's account of it."""
+        assert isinstance(effect, Executed)
+        if effect.digest not in self._checked:
+            self._checked[effect.digest] = self._check(effect)
+        self._compare(replica, effect, self._checked[effect.digest])
 
     def _check(self, executed: Executed) -> tuple[_Known, ...]:
         where = f"the batch {short(executed.digest)} executed at sequence {executed.sequence}"
-        data = self._batches.get(executed.digest)
+        data = self.facts.record.batch(executed.digest)
         if data is None:
             self.fail(f"{where} was never proposed by anybody")
         try:
@@ -171,52 +156,4 @@ class ExactlyOnce(Oracle):
             self.fail(f"{name} was told another outcome of t{completed.timestamp} than one of {ran[1].outcomes}")
 
 
-NOTHING: Final = (0, 0)
-
-
-class Order(Oracle):
-    """O4: a replica executes without gaps, and its sequence, view and agreed time never move back."""
-
-    id = "O4"
-    watches = (Executed, Persist, Send, Broadcast)
-
-    def __init__(self, facts: Facts) -> None:
-        super().__init__(facts)
-        self._executed: dict[ReplicaId, tuple[int, int]] = {}
-        self._views: dict[ReplicaId, int] = {}
-        self._told: dict[ReplicaId, tuple[int, int]] = {}
-
-    def observe(self, replica: ReplicaId, effect: Effect) -> None:
-        """Hold each step against the one before it."""
-        if isinstance(effect, Executed):
-            sequence, time_ms = self._executed.get(replica, NOTHING)
-            if effect.sequence != sequence + 1:
-                self.fail(f"replica {replica} executed sequence {effect.sequence} after {sequence}")
-            if effect.time_ms < time_ms:
-                self.fail(f"agreed time moved back on replica {replica}, from {time_ms} to {effect.time_ms}")
-            self._executed[replica] = (effect.sequence, effect.time_ms)
-        elif isinstance(effect, Persist):
-            vote = read_vote(effect.vote)
-            if vote is not None and vote.view is not None:
-                self._enter(replica, vote.view)
-        elif isinstance(effect, Send | Broadcast) and effect.envelope.kind is Kind.STATUS:
-            self._say(replica, unpack(Status, effect.envelope.body))
-
-    def _enter(self, replica: ReplicaId, view: int) -> None:
-        if view < self._views.get(replica, 0):
-            self.fail(f"replica {replica} voted in view {view} after view {self._views[replica]}")
-        self._views[replica] = view
-
-    def _say(self, replica: ReplicaId, status: Status) -> None:
-        view, executed = self._told.get(replica, NOTHING)
-        if status.view < view or status.executed < executed:
-            self.fail(
-                f"replica {replica} says it is at view {status.view} and sequence {status.executed}, "
-                f"after view {view} and sequence {executed}"
-            )
-        if status.executed > self._executed.get(replica, NOTHING)[0]:
-            self.fail(f"replica {replica} says it executed {status.executed}, which it has not")
-        self._told[replica] = (status.view, status.executed)
-
-
-__all__ = ["Agreement", "ExactlyOnce", "Order", "Validity"]
+__all__ = ["Agreement", "ExactlyOnce", "Validity"]

@@ -11,29 +11,43 @@ from functools import lru_cache
 from pbft.core.effects import Answer, Broadcast, Effect, Evidence, Persist, Send
 from pbft.core.envelope import Envelope, Kind, genuine
 from pbft.core.group import ReplicaId
-from pbft.core.messages import Commit, Prepare, PrePrepare, Reply, unpack
-from pbft.encoding import EncodingError
+from pbft.core.messages import (
+    Checkpoint,
+    Commit,
+    NewView,
+    Prepare,
+    PrePrepare,
+    Reply,
+    ViewChange,
+    unpack,
+)
+from pbft.encoding import EncodingError, digest
 from pbft.testing.oracles.base import Facts, Oracle
-from pbft.testing.trace import short
+from pbft.testing.words import short
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What a signed message of a replica commits it to. A REPLY is bound to no view, and its value is the root."""
+    """What a signed message of a replica commits it to.
+
+    A REPLY and a CHECKPOINT are bound to no view: the value is a root, or a state. A VIEW-CHANGE and a NEW-VIEW are
+    bound to no sequence: the value is the digest of all that they say.
+    """
 
     kind: Kind
     view: int | None
-    sequence: int
+    sequence: int | None
     digest: bytes
 
     @property
-    def place(self) -> tuple[Kind, int | None, int]:
+    def place(self) -> tuple[Kind, int | None, int | None]:
         """Where a correct replica says one thing only; with the sender, the identity of a vote."""
         return self.kind, self.view, self.sequence
 
     def __str__(self) -> str:
         view = "" if self.view is None else f" v{self.view}"
-        return f"{self.kind.name}{view} s{self.sequence} {short(self.digest)}"
+        sequence = "" if self.sequence is None else f" s{self.sequence}"
+        return f"{self.kind.name}{view}{sequence} {short(self.digest)}"
 
 
 def read_vote(envelope: Envelope) -> Vote | None:
@@ -54,21 +68,42 @@ def _read_vote(kind: Kind, body: bytes) -> Vote | None:
             case Kind.REPLY:
                 reply = unpack(Reply, body)
                 return Vote(kind, None, reply.sequence, reply.root)
+            case Kind.CHECKPOINT:
+                checkpoint = unpack(Checkpoint, body)
+                return Vote(kind, None, checkpoint.sequence, checkpoint.digest)
+            case Kind.VIEW_CHANGE:
+                return Vote(kind, unpack(ViewChange, body).view, None, digest(b"oracle/view-chg", body))
+            case Kind.NEW_VIEW:
+                return Vote(kind, unpack(NewView, body).view, None, digest(b"oracle/new-view", body))
             case _:
                 return None
     except EncodingError:
         return None
 
 
+def renewed(envelope: Envelope) -> list[Vote]:
+    """Return the pre-prepares that a NEW-VIEW holds, none for anything else: its primary has signed each."""
+    if envelope.kind is not Kind.NEW_VIEW:
+        return []
+    try:
+        said = unpack(NewView, envelope.body)
+    except EncodingError:
+        return []
+    return [
+        Vote(Kind.PRE_PREPARE, said.view, sequence, renewal.digest)
+        for sequence, renewal in enumerate(said.renewals, start=said.stable + 1)
+    ]
+
+
 class NoEquivocation(Oracle):
-    """O5: a correct replica never signs two different things at one (kind, view, sequence)."""
+    """O5: a correct replica never signs two different things in one place, what it proposes again included."""
 
     id = "O5"
     watches = (Persist, Send, Broadcast, Answer)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._said: dict[tuple[ReplicaId, Kind, int | None, int], bytes] = {}
+        self._said: dict[tuple[ReplicaId, Kind, int | None, int | None], bytes] = {}
 
     def observe(self, replica: ReplicaId, effect: Effect) -> None:
         """Compare what the replica says in its own name with what it said in the same place before."""
@@ -77,6 +112,10 @@ class NoEquivocation(Oracle):
         vote = read_vote(envelope) if envelope.sender == replica else None
         if vote is None:
             return
+        for each in (vote, *renewed(envelope)):
+            self._compare(replica, each)
+
+    def _compare(self, replica: ReplicaId, vote: Vote) -> None:
         said = self._said.setdefault((replica, *vote.place), vote.digest)
         if said != vote.digest:
             self.fail(f"replica {replica} signed {vote}, after {short(said)} in the same place")

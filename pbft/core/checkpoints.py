@@ -1,0 +1,172 @@
+"""Checkpoints: what lets the log be cut, and a replica that fell behind catch up (OSDI'99 section 4.3).
+
+Owns: CHECKPOINT votes, the highest proof that a state is stable, and this replica's own snapshots. Moves no watermark
+and installs no state: the replica does, when it has come that far.
+"""
+
+from __future__ import annotations
+
+from pbft.core.certificates import Certificates, shares
+from pbft.core.effects import BecameStable, Reason
+from pbft.core.envelope import Envelope, Kind
+from pbft.core.group import ReplicaId
+from pbft.core.messages import BEGINNING, Checkpoint, CheckpointProof, Chunk, Fetch, Status
+from pbft.core.outbox import Outbox
+from pbft.core.snapshot import Snapshot
+from pbft.core.votes import Admission, Vote, Votes
+
+_REASONS = {
+    Admission.DUPLICATE: Reason.DUPLICATE,
+    Admission.BAD_SIGNATURE: Reason.BAD_SIGNATURE,
+    Admission.CONFLICTING: Reason.CONFLICTING,
+    Admission.EQUIVOCATION: Reason.CONFLICTING,
+}
+_NO_VIEW = 0
+"""A CHECKPOINT belongs to no view: its identity is (sender, sequence)."""
+_LEASE_MS = 5_000
+"""A snapshot that was asked for within this time is kept, though two later ones are stable: one such at most."""
+
+
+class Checkpoints:
+    """What the group vouches for, and what this replica can show for it."""
+
+    def __init__(self, outbox: Outbox, certificates: Certificates) -> None:
+        self.proof = BEGINNING
+        """The highest sequence known to be stable, with its proof; this replica may not have come there itself."""
+        self._before = 0
+        """The sequence that was stable before."""
+        self._out = outbox
+        self._certificates = certificates
+        self._limits = outbox.group.limits
+        self._votes: dict[int, Votes] = {}
+        self._snapshots: dict[int, Snapshot] = {}
+        self._leased: tuple[int, int] | None = None
+        """The sequence of a snapshot asked for lately, and until when it is kept."""
+
+    @property
+    def snapshots(self) -> int:
+        """How many snapshots are kept."""
+        return len(self._snapshots)
+
+    @property
+    def votes(self) -> int:
+        """How many votes are kept."""
+        return sum(len(votes) for votes in self._votes.values())
+
+    @property
+    def unproven(self) -> bool:
+        """Whether this replica voted for a checkpoint that is not stable yet."""
+        return any(sequence > self.proof.sequence for sequence in self._snapshots)
+
+    def is_due(self, executed: int) -> bool:
+        """Say whether the state after a sequence is a checkpoint: each K sequences (OSDI'99 section 4.3)."""
+        return executed % self._limits.checkpoint_interval == 0
+
+    def own_digest(self, sequence: int) -> bytes | None:
+        """Return the digest of this replica's own state after a sequence, if it is kept."""
+        snapshot = self._snapshots.get(sequence)
+        return None if snapshot is None else snapshot.digest
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot, and vote for it unless it is stable already."""
+        self._snapshots[snapshot.sequence] = snapshot
+        if snapshot.sequence <= self.proof.sequence:
+            return
+        envelope = self._out.seal(Kind.CHECKPOINT, Checkpoint(snapshot.sequence, snapshot.digest))
+        votes = self._votes.setdefault(snapshot.sequence, Votes())
+        if votes.held(_NO_VIEW, self._out.me) is None:
+            vote = Vote(snapshot.digest, envelope, trusted=True)
+            votes.admit(_NO_VIEW, self._out.me, vote, relayed=False, verify=self._out.genuine)
+            self._out.vote(envelope, ())
+        self._conclude(snapshot.sequence, snapshot.digest)
+
+    # Handlers.
+
+    def on_checkpoint(self, body: Checkpoint, envelope: Envelope, signer: ReplicaId, sender: ReplicaId) -> None:
+        """Count a replica's word for its state (OSDI'99 section 4.3).
+
+        Refused unless its sequence is a multiple of K between the watermarks. What lies beyond is proven later, by
+        those who keep the votes.
+        """
+        low = self.proof.sequence
+        if not low < body.sequence <= low + self._limits.log_size or not self.is_due(body.sequence):
+            return self._out.ignore(Reason.OUTSIDE_WATERMARKS, envelope, sender)
+        votes = self._votes.get(body.sequence) or Votes()
+        held = votes.held(_NO_VIEW, signer)
+        vote = Vote(body.digest, envelope, trusted=False)
+        admission = votes.admit(_NO_VIEW, signer, vote, relayed=signer != sender, verify=self._out.genuine)
+        if admission is not Admission.HELD:
+            if admission is Admission.EQUIVOCATION and held is not None:
+                self._out.blame(signer, held.envelope, envelope)
+            return self._out.ignore(_REASONS[admission], envelope, sender)
+        self._votes[body.sequence] = votes
+        self._conclude(body.sequence, body.digest)
+
+    def on_proof(self, proof: CheckpointProof, envelope: Envelope, sender: ReplicaId) -> None:
+        """Learn that a later state is stable than was known here. Refused unless a quorum's signatures show it."""
+        if proof.sequence <= self.proof.sequence:
+            return self._out.ignore(Reason.NOT_WANTED, envelope, sender)
+        if not self._certificates.is_stable(proof):
+            return self._out.ignore(Reason.BAD_CERTIFICATE, envelope, sender)
+        self.adopt(proof)
+
+    def adopt(self, proof: CheckpointProof) -> None:
+        """Take a valid proof for the highest one, and forget what lies before it."""
+        if proof.sequence <= self.proof.sequence:
+            return
+        self._before, self.proof = self.proof.sequence, proof
+        self._votes = {sequence: votes for sequence, votes in self._votes.items() if sequence > proof.sequence}
+        self._out.notice(BecameStable(proof))
+        self.prune()
+
+    def prune(self) -> None:
+        """Drop snapshots older than the last two stable ones, but for one that is being fetched (design 5)."""
+        keep_from = max((s for s in self._snapshots if s <= self._before), default=0)
+        leased = self._leased[0] if self._leased and self._out.now.monotonic_ms < self._leased[1] else None
+        for sequence in [each for each in self._snapshots if each < keep_from and each != leased]:
+            del self._snapshots[sequence]
+
+    def _conclude(self, sequence: int, digest: bytes) -> None:
+        needed = self._out.group.quorums.stable
+        certificate = self._votes[sequence].certificate(_NO_VIEW, digest, needed, self._out.genuine)
+        if certificate is not None:
+            self.adopt(CheckpointProof(sequence, digest, shares(certificate)))
+
+    # What others lack.
+
+    def answer(self, status: Status, peer: ReplicaId) -> int:
+        """Send a peer the proof of a later stable checkpoint, or our votes for those to come; return the bytes."""
+        if self.proof.sequence > status.stable:
+            envelope = self._out.plain(Kind.CHECKPOINT_PROOF, self.proof)
+            self._out.send(peer, envelope)
+            return len(envelope.body)
+        sent = 0
+        for sequence, votes in self._votes.items():
+            own = votes.held(_NO_VIEW, self._out.me)
+            if sequence > status.stable and own is not None:
+                self._out.send(peer, own.envelope)
+                sent += len(own.envelope.body)
+        return sent
+
+    def serve(self, fetch: Fetch, peer: ReplicaId, room: int) -> int:
+        """Send chunks of a snapshot that this replica keeps, or the proof of a later one; return the bytes."""
+        snapshot = self._snapshots.get(fetch.sequence)
+        if snapshot is None or snapshot.digest != fetch.digest:
+            if self.proof.sequence > fetch.sequence:
+                self._out.send(peer, self._out.plain(Kind.CHECKPOINT_PROOF, self.proof))
+            return 0
+        self._lease(fetch.sequence)
+        sent = 0
+        for index in fetch.chunks:
+            if index >= snapshot.chunks or sent >= room:
+                break
+            data, path = snapshot.chunk(index)
+            chunk = Chunk(fetch.sequence, index, snapshot.chunks, path, data)
+            self._out.send(peer, self._out.plain(Kind.CHUNK, chunk))
+            sent += len(data)
+        return sent
+
+    def _lease(self, sequence: int) -> None:
+        now_ms = self._out.now.monotonic_ms
+        if self._leased is None or sequence == self._leased[0] or now_ms >= self._leased[1]:
+            self._leased = (sequence, now_ms + _LEASE_MS)

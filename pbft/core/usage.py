@@ -1,0 +1,49 @@
+"""How much a replica may hold, whatever others send it: each count with its formula (design 4.6; attacks O13, O14).
+
+Owns: the greatest value of every count in `Replica.usage()`, as a function of n, L, K, the group's size limits and the
+replica's own settings. The state itself, and a copy of it that is being fetched, are as large as the application makes
+them.
+"""
+
+from __future__ import annotations
+
+from pbft.core.group import Group
+from pbft.core.settings import ReplicaSettings
+
+
+def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
+    """Return the greatest value that each count of a correct replica can take.
+
+    Slots live between the last two stable checkpoints and the high watermark: at most L on either side of the last. A
+    slot holds at most two different batches: one certified in an earlier view, and one proposed in this view.
+    """
+    n, limits = group.n, group.limits
+    slots = 2 * limits.log_size
+    sessions = limits.sessions_per_client * len(group.clients)
+    return {
+        "slots": slots,
+        "batch_bytes": 2 * slots * limits.batch_bytes,
+        "unexecuted_bytes": max(settings.unexecuted_bytes, settings.window * limits.batch_bytes) + limits.batch_bytes,
+        "votes": 2 * n * slots,
+        "above_high": 0,
+        "early_bytes": n * settings.early_bytes,
+        "view_changes": 3 * n,
+        "view_change_bytes": 3 * n * view_change_bytes(group),
+        "new_views": n + 1,
+        "checkpoint_votes": n * (limits.log_size // limits.checkpoint_interval),
+        "snapshots": limits.log_size // limits.checkpoint_interval + 4,
+        "waiting": settings.waiting_requests,
+        "waiting_bytes": settings.waiting_bytes,
+        "replies": sessions,
+        "sessions": sessions,
+    }
+
+
+def view_change_bytes(group: Group) -> int:
+    """Return more than the body of any VIEW-CHANGE takes: a proof, and a certificate for each sequence of the log.
+
+    A signature with its signer takes at most 69 bytes encoded, the words that a certificate spells at most 128 beside
+    its pre-prepare's signature.
+    """
+    quorum = group.quorums.quorum
+    return 256 + 69 * quorum + group.limits.log_size * (128 + 69 * quorum)

@@ -1,0 +1,119 @@
+"""How chance fills in what goes wrong in a run.
+
+Owns: which replicas are faulty and how, and which faults pass; how likely each is, and when. What a fault does is
+`faults.py`'s.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pbft.core.envelope import Kind
+from pbft.core.group import ReplicaId
+from pbft.testing import byzantine
+from pbft.testing.byzantine import Adversary
+from pbft.testing.network import Address
+from pbft.testing.swarm.faults import (
+    Crashed,
+    Cut,
+    Dropped,
+    Fault,
+    Flapping,
+    Isolated,
+    Paused,
+    Slow,
+    Split,
+    WrongClock,
+)
+
+ADVERSARIES: Final[Mapping[str, type[Adversary]]] = {kind.__name__: kind for kind in byzantine.ADVERSARIES}
+"""The liars that a swarm draws from, by name."""
+
+_PRIMARIES_SHARE: Final = 0.6
+"""How often the faulty ones are the first primaries, one after the other."""
+
+_DAY_MS: Final = 86_400_000
+_CLOCKS_MS: Final = (_DAY_MS, -_DAY_MS, 25_000, -25_000, 8_000, -8_000)
+
+_DROPPED: Final = (
+    Kind.REQUEST,
+    Kind.PRE_PREPARE,
+    Kind.PREPARE,
+    Kind.COMMIT,
+    Kind.CHECKPOINT,
+    Kind.VIEW_CHANGE,
+    Kind.NEW_VIEW,
+    Kind.STATUS,
+    Kind.CHECKPOINT_PROOF,
+    Kind.FETCH,
+    Kind.CHUNK,
+)
+
+
+def draw_faulty(
+    chance: random.Random, n: int, heal_ms: int
+) -> tuple[tuple[tuple[ReplicaId, str], ...], tuple[Fault, ...]]:
+    """Return the liars, and the faults that stay: crashes and wrong clocks; at most f replicas in all."""
+    faults = (n - 1) // 3
+    count = chance.choice((0, 1, 1, faults, faults))
+    replicas = list(range(count)) if chance.random() < _PRIMARIES_SHARE else chance.sample(range(n), count)
+    times_ms = sorted(chance.randint(heal_ms // 20, 9 * heal_ms // 10) for _ in replicas)
+    liars: list[tuple[ReplicaId, str]] = []
+    lasting: list[Fault] = []
+    for replica, at_ms in zip(replicas, times_ms, strict=True):
+        fate = chance.random()
+        if fate < 0.45:
+            lasting.append(Crashed(at_ms, replica))
+        elif fate < 0.9:
+            liars.append((replica, chance.choice(list(ADVERSARIES))))
+        else:
+            lasting.append(WrongClock(at_ms, replica, chance.choice(_CLOCKS_MS)))
+    return tuple(sorted(liars)), tuple(lasting)
+
+
+def draw_transient(chance: random.Random, n: int, labels: Sequence[str], heal_ms: int) -> list[Fault]:
+    """Return the faults that pass: any number of them, on any links, all over by the time the run heals."""
+    return [_draw_one(chance, n, labels, heal_ms) for _ in range(chance.choice((0, 1, 3, 4, 6, 8)))]
+
+
+def _draw_one(chance: random.Random, n: int, labels: Sequence[str], heal_ms: int) -> Fault:
+    begin_ms = chance.randint(0, 3 * heal_ms // 4)
+    times = (begin_ms, min(heal_ms, begin_ms + chance.randint(50, 2_500)))
+    src, dst = _link(chance, n, labels)
+    match chance.choice(
+        ("cut", "cut", "isolated", "split", "flapping", "slow", "dropped", "dropped", "paused", "paused")
+    ):
+        case "cut":
+            return Cut(*times, src, dst, both=chance.random() < 0.5)
+        case "isolated":
+            return Isolated(*times, _replica(chance, n))
+        case "split":
+            order = chance.sample(range(n), n)
+            middle = chance.randint(1, n - 1)
+            return Split(*times, (tuple(sorted(order[:middle])), tuple(sorted(order[middle:]))))
+        case "flapping":
+            return Flapping(*times, src, dst, chance.randint(20, 600))
+        case "slow":
+            low_ms = chance.randint(1, 100)
+            return Slow(*times, src, dst, (low_ms, low_ms + chance.randint(0, 300)))
+        case "dropped":
+            src, dst = chance.sample(range(n), 2)
+            return Dropped(*times, chance.choice(_DROPPED).name, src, dst)
+        case _:
+            return Paused(*times, _replica(chance, n))
+
+
+def _replica(chance: random.Random, n: int) -> ReplicaId:
+    """Draw a replica, the first primary more often than others."""
+    return 0 if chance.random() < 0.3 else chance.randrange(n)
+
+
+def _link(chance: random.Random, n: int, labels: Sequence[str]) -> tuple[Address, Address]:
+    """Draw two ends of a link: mostly between replicas, now and then between a client and a replica."""
+    if chance.random() < 0.15:
+        ends: list[Address] = [chance.choice(labels), _replica(chance, n)]
+        return tuple(chance.sample(ends, 2))  # type: ignore[return-value]
+    first = _replica(chance, n)
+    return first, (first + chance.randint(1, n - 1)) % n

@@ -1,0 +1,62 @@
+"""What clients ask for in the swarm, and what must have come of it.
+
+Owns: the workloads by name, each an application with the operations that sessions call one after the other. What a
+session calls follows from its name and from how many it called before, from nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pbft.encoding import Plain
+from pbft.machine import Application, Outcome
+from pbft.testing.clients import Call
+from pbft.testing.journal import Journal
+from pbft.testing.shelf import Shelf
+
+Operation = tuple[str, tuple[Plain, ...]]
+"""A method's name and its arguments."""
+
+
+def _fine(_calls: Sequence[Call]) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """An application under load."""
+
+    application: type[Any]
+    operation: Callable[[str, int, int], Operation]
+    """What a session (by its label) calls next, after so many calls, with words of about so many bytes."""
+    parameters: Mapping[str, Plain] = field(default_factory=dict)
+    invariant: Callable[[Application], str | None] | None = None
+    """What is wrong with the application's state, or None; asked after every batch (O12)."""
+    check: Callable[[Sequence[Call]], str | None] = _fine
+    """What is wrong with all that clients were answered, or None; asked at the end."""
+
+
+def _write(label: str, number: int, word_bytes: int) -> Operation:
+    # Now and then the empty word, which is rejected.
+    return "write", ("" if number % 11 == 7 else f"{label}.{number}".ljust(word_bytes, "."),)
+
+
+def _places(calls: Sequence[Call]) -> str | None:
+    """Every word has a place of its own, and none is missing or doubled."""
+    places = sorted(call.value() for call in calls if call.outcome is Outcome.OK)
+    return None if places == list(range(1, len(places) + 1)) else f"words were lost or doubled: {places}"
+
+
+def _handle(label: str, number: int, word_bytes: int) -> Operation:
+    box = f"{label}.{number % 5}" if number % 2 else f"common.{number % 7}"
+    if number % 4 == 3:
+        return "take", (box,)
+    return "put", (box, "" if number % 13 == 5 else f"{label}.{number}".ljust(word_bytes, "."))
+
+
+WORKLOADS: Final[Mapping[str, Workload]] = {
+    "journal": Workload(Journal, _write, check=_places),
+    "shelf": Workload(Shelf, _handle),
+}
