@@ -76,9 +76,15 @@ class Repair:
 
     def postpone(self) -> None:
         """Give what has just begun a quiet interval before its absence counts as loss."""
+        due_ms = self.due_ms
+        self.restart()
+        self.due_ms = max(due_ms, self.due_ms)
+
+    def restart(self) -> None:
+        """Ask again after a quiet interval, however long the last pause had grown: what is missing is another now."""
         self.attempts = 0
         self._interval_ms = self._settings.status_interval_ms
-        self.due_ms = max(self.due_ms, self._out.now.monotonic_ms + self._interval_ms)
+        self.due_ms = self._out.now.monotonic_ms + self._interval_ms
 
     @property
     def patient(self) -> bool:
@@ -223,11 +229,13 @@ class Repair:
         return self.is_turn(held.view if held is not None else 0, slot.sequence, attempt, peer)
 
     def is_turn(self, view: int, start: int, attempt: int, peer: ReplicaId) -> bool:
-        """Say whose turn it is to send a peer something large: a view's primary first, then one after the other.
+        """Say whether it is our turn to send a peer something large: a view's primary first, then others, then again.
 
-        Where the peer is that primary itself, `start` says who is first.
+        Each attempt asks twice as many as the one before, since the pauses between them double too: one, one, two, four
+        and so on. Where the peer is that primary itself, `start` says who is first.
         """
         servers = [member.id for member in self._out.group.members if member.id != peer]
         primary = self._out.group.primary(view)
         first = servers.index(primary) if primary in servers else start
-        return servers[(first + attempt) % len(servers)] == self._out.me
+        place = (servers.index(self._out.me) - first) % len(servers)
+        return place.bit_length() == attempt % ((len(servers) - 1).bit_length() + 1)

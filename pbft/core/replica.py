@@ -302,7 +302,7 @@ class Replica:
         self._out.notice(ViewChangeStarted(self._agreement.view, view, cause, timeout_ms))
         stable = self._checkpoints.proof
         self._view_changes.leave(view, stable, self._log.certificates(stable.sequence))
-        self._repair.postpone()
+        self._repair.restart()
 
     def _enter(self, entry: Entry) -> None:
         """Begin a view where its NEW-VIEW says (OSDI'99 section 4.4)."""
@@ -323,7 +323,7 @@ class Replica:
             self._timers.entered(self._out.now.monotonic_ms)
             # Nobody told the new primary of what waits here; only once it was told may it be called unfair.
             self._service.relay_waiting(self.group.primary(entry.view), self.settings.repair_slots)
-        self._repair.postpone()
+        self._repair.restart()
 
     def _execute_committed(self) -> None:
         """Execute what has committed, in sequence order, without gaps (OSDI'99 section 4.2)."""

@@ -33,7 +33,7 @@ from pbft.testing.network import WALL_START_MS, Address
 MAX_INBOX: Final = 10_000
 MAX_ADDRESSES: Final = 4_096
 KEPT_PERSISTS: Final = 1_024
-KEPT_EVIDENCE: Final = 64
+KEPT_EVIDENCE: Final = 1_024
 KEPT_STEPS: Final = 4_096
 
 Step = ViewChangeStarted | ViewEntered | BecameStable | StateInstalled | Diverged

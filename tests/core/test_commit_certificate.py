@@ -59,12 +59,16 @@ def test_it_counts_in_whichever_view_it_was_made(view):
 
 
 def test_a_batch_that_is_held_need_not_come_again():
-    """The certificate alone completes a proposal that is here, also one held back for its time."""
+    """The certificate alone completes a proposal that is here: held back for its time, or made in another view."""
     for time_ms in (WALL_MS, WALL_MS - 86_400_000):
         watched = watch()
         proposal = watched.scene.pre_prepare(1, watched.scene.request(), time_ms=time_ms)
         watched.give(proposal)
         assert ran(watched.give(replace(watched.scene.committed(0, proposal), beside=b""))) == [1]
+    watched = watch()
+    watched.give(watched.scene.pre_prepare(1))
+    again = replace(watched.scene.committed(0, watched.scene.pre_prepare(1, view=3)), beside=b"")
+    assert [each.view for each in watched.give(again).of(Executed)] == [3]
 
 
 def test_its_time_is_not_judged():

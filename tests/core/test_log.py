@@ -120,7 +120,7 @@ def prepared(log: Log, sequence: int, view: int = 0, batch: bytes = b"") -> Slot
 
 
 def test_a_new_view_begins_with_what_was_certified():
-    """Votes and proposals of the view before are gone; certificates with their batches and what committed stay."""
+    """Votes and proposals of the view before are gone; certificates, what committed and the batches stay."""
     log = Log(SIZE)
     slot = prepared(log, 1, batch=b"one")
     slot.committed = slot.proposal

@@ -174,6 +174,17 @@ def test_a_backup_enters_and_prepares_what_it_holds():
     assert (status.view, status.target, status.role) == (1, 1, "backup")
 
 
+def test_a_batch_that_was_only_accepted_is_at_hand():
+    """It prepared elsewhere: who accepted it has it still, and prepares it on entry. Proposed anew, it is let go of."""
+    for again in ([1], []):
+        watched = watch()
+        (accepted,) = proposals(watched.scene, 1)
+        watched.give(accepted)
+        turn = watched.enter(1, certified(watched.scene, *again))
+        assert len(turn.said(Kind.PREPARE)) == len(again)
+        assert watched.replica.usage()["batch_bytes"] == len(accepted.beside) * len(again)
+
+
 def test_what_is_proposed_again_runs_through_the_phases():
     """Null requests change nothing and keep agreed time; the batch runs once, in its place."""
     watched = watch()
@@ -266,6 +277,18 @@ def test_a_view_starts_from_the_highest_proven_checkpoint():
 def unpack_digest(checkpoint: Envelope) -> bytes:
     """Return the digest that a CHECKPOINT names."""
     return checkpoint.body[-32:]
+
+
+def test_a_view_may_start_below_our_own_checkpoint():
+    """Others could not prove it yet: what is stable here is settled, and only what lies beyond is prepared again."""
+    watched = watch()
+    scene = watched.scene
+    (vote,) = watched.run(4).said(Kind.CHECKPOINT)
+    watched.stabilise(vote)
+    turn = watched.enter(1, certified(scene, 1, 2, 3, 4, 6))
+    assert [each.stable for each in turn.of(ViewEntered)] == [0]
+    assert [unpack(PrePrepare, each.body).sequence for each in turn.said(Kind.PREPARE)] == [5]
+    assert (watched.replica.status().low_watermark, watched.executed) == (4, 4)
 
 
 # What is refused.

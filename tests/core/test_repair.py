@@ -117,18 +117,18 @@ def test_what_is_under_way_is_sent_as_far_as_it_went():
 
 @pytest.mark.parametrize("peer", [0, 2])
 @pytest.mark.parametrize("n", [4, 7])
-def test_one_replica_at_a_time_sends_the_batch(n, peer):
-    """The primary's turn comes first, then each other one's; who asked in vain gets a commit certificate with it."""
+def test_few_replicas_at_a_time_send_the_batch(n, peer):
+    """The primary first, then one other, then two, then four; who asked in vain gets a commit certificate with it."""
     scene = Scene(n)
     agreed = proposals(scene, 2)
     group = [watch(scene, me, agreed) for me in range(n) if me != peer]
     for sequence in (1, 2):
         servers = []
-        for attempt in range(n - 1):
+        for attempt in range(3 if n == 4 else 4):
             answers = [(each.me, ask(each, peer, sequence - 1, NOTHING + PREPARED, attempt)) for each in group]
             kind = Kind.COMMITTED if attempt else Kind.PRE_PREPARE
             serving = [me for me, found in answers if (kind, sequence) in found]
-            assert len(serving) == 1
+            assert len(serving) <= (1, 1, 2, 4)[attempt]
             servers += serving
         assert sorted(servers) == [me for me in range(n) if me != peer]
         if peer != 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pbft.core.effects import Reason, ViewChangeStarted, ViewEntered
+from pbft.core.group import Limits
 from pbft.core.replica import Replica
 from pbft.core.settings import ReplicaSettings, SessionSettings
 from pbft.testing import Cluster
@@ -17,6 +18,9 @@ LONGEST_MS = 10
 """How long an envelope travels at most, unless a scenario says otherwise."""
 ROUND_MS = 2 * LONGEST_MS
 DAY_MS = 86_400_000
+
+SMALL_LOG = Limits(checkpoint_interval=4, log_size=8)
+"""Limits under which a short run sees checkpoints, and a replica that misses a little needs a state."""
 
 
 def faults(n: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from pbft.core.effects import BecameStable, Reason
 from pbft.core.envelope import Envelope, Kind, seal
-from pbft.core.group import Group, Limits
+from pbft.core.group import Group
 from pbft.core.messages import BEGINNING, Checkpoint, Commit, Prepare, ViewChange, pack
 from pbft.core.settings import ReplicaSettings
 from pbft.testing import Cluster
@@ -27,6 +27,7 @@ from pbft_apps.counter import Counter
 from tests.scenarios.stories import (
     ROUND_MS,
     SIZES,
+    SMALL_LOG,
     Load,
     backups,
     core,
@@ -38,8 +39,6 @@ from tests.scenarios.stories import (
     views_entered,
     views_left,
 )
-
-SMALL_LOG = Limits(checkpoint_interval=4, log_size=8)
 
 
 @SIZES

@@ -6,14 +6,11 @@ import pytest
 
 from pbft.core.effects import StateInstalled
 from pbft.core.envelope import Kind
-from pbft.core.group import Limits
 from pbft.core.settings import ReplicaSettings
 from pbft.testing import Cluster, NotFinished
 from pbft.testing.journal import Journal
 from pbft_apps.counter import Counter
-from tests.scenarios.stories import SIZES, Load, faults, served_ms, views_entered, views_left
-
-SMALL_LOG = Limits(checkpoint_interval=4, log_size=8)
+from tests.scenarios.stories import SIZES, SMALL_LOG, Load, faults, served_ms, views_entered, views_left
 
 
 @SIZES

@@ -6,7 +6,8 @@ import pytest
 
 from pbft.core.effects import Reason, ViewEntered
 from pbft.core.envelope import Envelope, Kind
-from pbft.core.messages import Commit, unpack
+from pbft.core.messages import Commit, PrePrepare, unpack
+from pbft.core.settings import ReplicaSettings
 from pbft.testing import Cluster
 from pbft.testing.byzantine import Adversary, BogusNewView, ForkedView
 from pbft.testing.byzantine.new_view_flaws import FLAWS
@@ -82,3 +83,25 @@ def test_p1_a_view_begun_in_two_ways_divides_nobody(n: int) -> None:
     assert len(begun) == 2
     group.run_until_level()
     assert group.histories_agree()
+
+
+@SIZES
+def test_a_batch_missed_before_the_view_is_fetched_soon_after_it_began(n: int) -> None:
+    """What was asked in vain in the old view delays no question in the new one (OSDI'99 section 4.4; design 4.9)."""
+    settings = ReplicaSettings(view_timeout_ms=1_700)
+    group = Cluster(Counter, n=n, seed=1, delay_ms=(5, 5), settings=settings)
+    alice = group.client("alice")
+
+    def of_view_0(envelope: Envelope) -> bool:
+        return unpack(PrePrepare, envelope.body).view == 0
+
+    group.network.on(Kind.PRE_PREPARE, dst=1, where=of_view_0).drop()
+    group.network.on(Kind.COMMIT, where=of_view_0).drop()
+    call = alice.call("add", 5)
+    group.run(1_000)
+    group.crash(0)
+    group.run_until(lambda: bool(group.steps(1, ViewEntered)))
+    entered_ms = group.now_ms
+    assert group.gather(call) == [5]
+    rounds = 3 if n == 4 else 4
+    assert group.now_ms - entered_ms <= settings.status_interval_ms * 2**rounds

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from pbft.core.envelope import Kind
-from pbft.core.group import Limits, Quorums
+from pbft.core.group import Quorums
 from pbft.core.settings import ReplicaSettings
 from pbft.testing import Cluster, NotFinished, OracleFailure
 from pbft.testing.byzantine import Adversary, Equivocator
 from pbft_apps.counter import Counter
-from tests.scenarios.stories import Load
+from tests.scenarios.stories import SMALL_LOG, Load
 
 FAULTS_AND_QUORUM = {4: (1, 3), 5: (1, 4), 6: (1, 4), 7: (2, 5), 10: (3, 7)}
 
@@ -50,8 +50,7 @@ def test_a_quorum_is_enough_and_one_fewer_is_not(n: int) -> None:
 @pytest.mark.parametrize("count", ["prepared", "committed", "stable", "view_change"])
 def test_a_quorum_one_short_is_found_out(n: int, count: str) -> None:
     """A planted bug, and no replica that lies: the first certificate that is too small fires O6."""
-    limits = Limits(checkpoint_interval=4, log_size=8)
-    group = Cluster(Counter, seed=51, n=n, quorums=one_short(n, count), limits=limits)
+    group = Cluster(Counter, seed=51, n=n, quorums=one_short(n, count), limits=SMALL_LOG)
     Load(group, "alice", think_ms=20)
     group.at(400, lambda: group.crash(0))
 
