@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pbft.core.codec import Digest, Opaque, PublicKey, SessionId, Signature, Small, Text, Uint, Within, pack, unpack
 from pbft.encoding import digest
@@ -243,13 +243,17 @@ class Status:
     """VIEW-CHANGE votes that a NEW-VIEW names and that it lacks."""
 
 
+MAX_FETCHED_CHUNKS: Final = 64
+"""Chunks that one FETCH may ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """A replica asks for chunks of the state at a stable checkpoint, by their places."""
 
     sequence: Uint
     digest: Digest
-    chunks: Annotated[tuple[Small, ...], Within(1, 64)]
+    chunks: Annotated[tuple[Small, ...], Within(1, MAX_FETCHED_CHUNKS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +340,7 @@ class Report:
 
 __all__ = [
     "BEGINNING",
+    "MAX_FETCHED_CHUNKS",
     "NULL_BATCH",
     "Batch",
     "Challenge",

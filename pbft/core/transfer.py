@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pbft.core.effects import Reason
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
-from pbft.core.messages import CheckpointProof, Chunk, Fetch
+from pbft.core.messages import MAX_FETCHED_CHUNKS, CheckpointProof, Chunk, Fetch
 from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
 from pbft.core.snapshot import leads_to
@@ -127,7 +127,7 @@ class Transfer:
         share = max(1, self._settings.transfer_chunks // len(sources))
         due_ms = self._out.now.monotonic_ms + self._settings.transfer_timeout_ms
         for source in [each for each in sources if each not in busy]:
-            wanted = missing[: min(share, room)]
+            wanted = missing[: min(share, room, MAX_FETCHED_CHUNKS)]
             if not wanted:
                 return
             missing, room = missing[len(wanted) :], room - len(wanted)

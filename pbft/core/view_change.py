@@ -226,7 +226,8 @@ class ViewChanges:
         """
         if self._group.primary(self.target) == self._out.me:
             supporters = self._supporters()
-            return self._make(supporters) if len(supporters) >= self._group.quorums.view_change else None
+            if len(supporters) >= self._group.quorums.view_change:
+                return self._make(supporters)
         return self._judge()
 
     def enter(self, entry: Entry) -> None:

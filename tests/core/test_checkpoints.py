@@ -123,6 +123,18 @@ def test_votes_may_come_before_a_replica_is_there():
     assert watched.replica.status().low_watermark == K
 
 
+def test_votes_tell_how_far_the_others_are():
+    """f+1 members that vote for a later state have come there: whoever has not asks for what it missed."""
+    watched = watch()
+    far = [watched.scene.checkpoint(by, K, bytes([by]) * 32) for by in (0, 1, 3)]
+    watched.give(far[0])
+    watched.give(far[1], 3)
+    assert (watched.replica.status().behind, watched.replica.deadline_ms) == (0, None)
+    watched.give(far[2])
+    assert watched.replica.status().behind == K
+    assert watched.wait(1_000).said(Kind.STATUS)
+
+
 def test_two_digests_for_one_sequence_are_evidence():
     """A member that says two things of one state is proven to; the first keeps its place, and this is told once."""
     watched = watch()

@@ -33,6 +33,7 @@ from pbft.core.messages import (
     unpack,
 )
 from pbft.core.reproposal import NULL_DIGEST
+from pbft.core.settings import ReplicaSettings
 from tests.core.builders import WALL_MS, Microscope, Scene, renewed, vote_digest
 
 LIMITS = Limits(checkpoint_interval=4, log_size=8)
@@ -124,6 +125,15 @@ def test_a_batch_that_the_new_primary_lacks_comes_from_who_has_it():
     assert [each.sequence for each in watched.commit(whole).of(Executed)] == [1]
 
 
+def test_what_a_new_view_lacks_is_asked_for_soon():
+    """After one quiet interval, however rarely this replica had come to ask in the view before."""
+    watched = Scene(limits=LIMITS).watch(2, ReplicaSettings(view_timeout_ms=60_000))
+    watched.give(watched.scene.request("bob"))
+    watched.wait(5_000)
+    watched.enter(1, certified(watched.scene, 1))
+    assert watched.wait(watched.replica.settings.status_interval_ms).said(Kind.STATUS)
+
+
 def test_the_new_primary_goes_on_behind_what_it_proposed_again():
     """Waiting requests get the sequences after that; what rides in a batch proposed again is not proposed twice."""
     watched = watch(me=1)
@@ -183,6 +193,15 @@ def test_a_batch_that_was_only_accepted_is_at_hand():
         turn = watched.enter(1, certified(watched.scene, *again))
         assert len(turn.said(Kind.PREPARE)) == len(again)
         assert watched.replica.usage()["batch_bytes"] == len(accepted.beside) * len(again)
+
+
+def test_a_batch_that_gave_way_to_another_is_let_go_of():
+    """Its place is taken by what prepared elsewhere, which is missing here: nothing is held until that comes."""
+    watched = watch()
+    scene = watched.scene
+    watched.give(scene.pre_prepare(1, scene.request("bob")))
+    watched.enter(1, certified(scene, 1))
+    assert watched.replica.usage()["batch_bytes"] == 0
 
 
 def test_what_is_proposed_again_runs_through_the_phases():

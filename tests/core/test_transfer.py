@@ -1,4 +1,4 @@
-"""State transfer: a replica that missed too much takes over a state that a quorum vouches for (OSDI'99 section 4.6).
+"""State transfer: a replica that missed too much takes over a state that a quorum vouches for (OSDI'99 section 4.4).
 
 Sources here are correct replicas whose answers the test hands on, alters or keeps back (attack R7).
 """
@@ -22,9 +22,13 @@ from pbft.core.effects import (
 )
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import Limits
-from pbft.core.messages import Checkpoint, Chunk, Fetch, pack, unpack
+from pbft.core.messages import MAX_FETCHED_CHUNKS, Checkpoint, Chunk, Fetch, pack, unpack
+from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
+from pbft.core.snapshot import Snapshot
+from pbft.core.transfer import Transfer
 from pbft.machine import Context
+from pbft.pieces import SNAPSHOT_PIECE_BYTES, Pieces
 from tests.core.builders import Microscope, Scene, Turn
 
 K = 4
@@ -365,6 +369,21 @@ def test_who_was_out_voted_goes_on_with_the_groups_state():
     assert watched.replica.state_digest() == source(2 * K).watched.replica.state_digest()
 
 
+def test_who_was_out_voted_signs_no_second_vote():
+    """Its wrong word for a later state stands, though it knows better after running that part again."""
+    watched = watch()
+    watched.application.ran.append((b"what nobody asked for", Context(0, "alice", 0, bytes(32), 0)))
+    turns = [watched.agree(proposal(watched.scene, sequence)) for sequence in range(1, 2 * K + 1)]
+    assert len([vote for turn in turns for vote in turn.said(Kind.CHECKPOINT)]) == 2
+    assert watched.give(source(K).proof).of(Diverged)
+    turn = deliver_all(watched, source(K).chunks)
+    assert [each.sequence for each in turn.of(Executed)] == list(range(K + 1, 2 * K + 1))
+    assert turn.said(Kind.CHECKPOINT) == []
+    assert watched.replica.state_digest() == source(2 * K).watched.replica.state_digest()
+    assert watched.give(source(2 * K).proof).of(Diverged) == []
+    assert watched.replica.status().low_watermark == 2 * K
+
+
 def test_a_minority_does_not_make_a_replica_doubt_itself():
     """f other digests are f liars' (R6)."""
     watched = watch()
@@ -374,3 +393,17 @@ def test_a_minority_does_not_make_a_replica_doubt_itself():
     assert (turn.of(Diverged), asked(turn)) == ([], [])
     watched.agree(proposal(watched.scene, K + 1))
     assert watched.executed == K + 1
+
+
+def test_no_question_asks_for_more_than_its_field_holds():
+    """However many chunks are to be asked for at once: what a peer cannot decode brings no state."""
+    scene = Scene(limits=LIMITS)
+    outbox = Outbox(ME, scene.group, scene.signers[ME], scene.verifier)
+    transfer = Transfer(outbox, replace(SETTINGS, transfer_chunks=1_000))
+    stated = Snapshot(K, [Pieces(lambda: [bytes(1_000)] * 300, SNAPSHOT_PIECE_BYTES)], sizes=(1_024,))
+    transfer.begin(scene.proof(K, stated.digest))
+    data, path = stated.chunk(0)
+    first = Chunk(K, 0, stated.chunks, path, data)
+    transfer.on_chunk(first, Envelope(Kind.CHUNK, 0, pack(first)), 0)
+    asked_for = [unpack(Fetch, each.envelope.body).chunks for each in outbox.effects() if isinstance(each, Send)]
+    assert max(map(len, asked_for)) == MAX_FETCHED_CHUNKS

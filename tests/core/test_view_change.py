@@ -156,6 +156,19 @@ def test_a_primary_that_left_proposes_no_more():
     assert watched.replica.status().waiting == 1
 
 
+def test_who_left_a_view_relays_nothing_to_its_primary():
+    """A request waits for a primary that is trusted; in the new view it is passed on."""
+    watched = watch()
+    lose_patience(watched)
+    request, client = watched.scene.request("alice"), watched.scene.key("alice")
+    assert watched.give(request).said(Kind.REQUEST) == []
+    watched.ms += 200
+    assert watched.give(request, client).said(Kind.REQUEST) == []
+    watched.enter(1)
+    watched.ms += 200
+    assert [each.to for each in watched.give(request).of(Send)] == [1]
+
+
 # Following others.
 
 

@@ -34,6 +34,9 @@ ADVERSARIES: Final[Mapping[str, type[Adversary]]] = {kind.__name__: kind for kin
 _PRIMARIES_SHARE: Final = 0.6
 """How often the faulty ones are the first primaries, one after the other."""
 
+_LONG_SHARE: Final = 0.2
+"""How often a passing fault lasts until the run heals: whoever it befalls has much to catch up with then."""
+
 _DAY_MS: Final = 86_400_000
 _CLOCKS_MS: Final = (_DAY_MS, -_DAY_MS, 25_000, -25_000, 8_000, -8_000)
 
@@ -80,7 +83,8 @@ def draw_transient(chance: random.Random, n: int, labels: Sequence[str], heal_ms
 
 def _draw_one(chance: random.Random, n: int, labels: Sequence[str], heal_ms: int) -> Fault:
     begin_ms = chance.randint(0, 3 * heal_ms // 4)
-    times = (begin_ms, min(heal_ms, begin_ms + chance.randint(50, 2_500)))
+    lasts_ms = heal_ms if chance.random() < _LONG_SHARE else chance.randint(50, 2_500)
+    times = (begin_ms, min(heal_ms, begin_ms + lasts_ms))
     src, dst = _link(chance, n, labels)
     match chance.choice(
         ("cut", "cut", "isolated", "split", "flapping", "slow", "dropped", "dropped", "paused", "paused")
