@@ -98,7 +98,7 @@ def _judge_known(error: PbftError) -> Failure:
 
     if isinstance(error, Timeout):
         heard = {str(replica): said for replica, said in error.heard.items()}
-        return Failure(str(error), ExitCode.NO_QUORUM, heard=heard, needed=error.needed)
+        return Failure(str(error), ExitCode.NO_QUORUM, heard=heard, needed=error.needed, sent=error.sent)
     if isinstance(error, Unknown):
         return Failure(str(error), ExitCode.NO_QUORUM)
     return Failure(str(error), ExitCode.INTERNAL_ERROR if isinstance(error, ClientClosed) else ExitCode.USAGE)

@@ -127,7 +127,10 @@ def replica(
     """Run one replica in the foreground until SIGTERM or Ctrl-C."""
     from pbft.node.process import run_replica
 
-    raise typer.Exit(run_replica(directory, index))
+    def ready(address: str) -> None:
+        say(f"replica {index} answers clients at {address}; Ctrl-C stops it")
+
+    raise typer.Exit(run_replica(directory, index, ready=ready))
 
 
 def _named(directory: Path) -> str:

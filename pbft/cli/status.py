@@ -115,7 +115,7 @@ def _print(files: GroupFile, found: Survey) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pbft.lab.survey import HEALTHY
+    from pbft.lab.survey import HEALTHY, NOT_RUNNING
 
     out = console()
     table = Table(box=None, pad_edge=False)
@@ -148,6 +148,10 @@ def _print(files: GroupFile, found: Survey) -> None:
         )
     for line in notes(found):
         out.print(line)
+    stopped = [each.replica for each in found.seen if each.health == NOT_RUNNING]
+    if stopped and found.answering:
+        where = clean(str(files.directory))
+        out.print(f"{listing(stopped).capitalize()} does not run here; start it: pbft replica {where} {stopped[0]}")
     answering = len(found.answering)
     if found.silent_primary is not None:
         out.print(

@@ -48,20 +48,29 @@ def swarm(
     from pbft.testing.swarm import Pool
 
     began = time.perf_counter()
-    failed = 0
+    ran = failed = 0
     totals = dict.fromkeys(_SUMMED, 0)
-    with _progress(end - first, as_json) as advance, Pool(1 if end - first <= _FEW else jobs) as pool:
-        for done in pool.reports(range(first, end), plant, replicas):
-            if done.outcome is None:
-                failed += 1
-            else:
-                totals = {name: totals[name] + getattr(done.outcome, name) for name in _SUMMED}
-            advance(done)
-    counts = _counts(end - first, failed, totals, time.perf_counter() - began)
+    interrupted = False
+    try:
+        with _progress(end - first, as_json) as advance, Pool(1 if end - first <= _FEW else jobs) as pool:
+            for done in pool.reports(range(first, end), plant, replicas):
+                ran += 1
+                if done.outcome is None:
+                    failed += 1
+                else:
+                    totals = {name: totals[name] + getattr(done.outcome, name) for name in _SUMMED}
+                advance(done)
+    except KeyboardInterrupt:
+        interrupted = True
+    counts = _counts(ran, failed, totals, time.perf_counter() - began)
     if as_json:
-        say_json(counts)
+        say_json({**counts, "interrupted": interrupted})
     else:
+        if interrupted:
+            say(f"interrupted after {ran} of {count(end - first, 'seed')}", "yellow")
         say(_sum_up(counts), "red" if failed else "green")
+    if interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
     if failed:
         raise typer.Exit(ExitCode.REJECTED)
 

@@ -135,7 +135,8 @@ class Client:
             async with asyncio.timeout(seconds):
                 return Reply.of(await waiter)
         except TimeoutError:
-            raise Timeout(seconds, self.group.quorums.weak, _heard(session, alive)) from None
+            sent = session.has_left(ticket)
+            raise Timeout(seconds, self.group.quorums.weak, _heard(session, alive), sent) from None
         finally:
             probe.cancel()
             for question in questions:

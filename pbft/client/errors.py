@@ -60,17 +60,20 @@ class Unknown(PbftError):
 class Timeout(PbftError, TimeoutError):
     """Too few equal answers came in time: the operation may have run, may still run, or may never.
 
-    `heard` says in words what each replica last said, `needed` how many equal answers it takes.
+    `heard` says in words what each replica last said, `needed` how many equal answers it takes. Where `sent` is False
+    the operation never left, since too few replicas answered the greeting: it did not run, and never will.
     """
 
-    def __init__(self, timeout: float, needed: int, heard: Mapping[ReplicaId, str]) -> None:
+    def __init__(self, timeout: float, needed: int, heard: Mapping[ReplicaId, str], sent: bool = True) -> None:
         self.timeout = timeout
         self.needed = needed
         self.heard = dict(heard)
+        self.sent = sent
         words = ", ".join(f"replica {replica}: {said}" for replica, said in self.heard.items())
-        super().__init__(
-            f"no {needed} equal answers within {timeout:g} s; the operation may have run, or may still run ({words})"
+        fate = (
+            "the operation may have run, or may still run" if sent else "nothing was sent, so it is safe to try again"
         )
+        super().__init__(f"no {needed} equal answers within {timeout:g} s; {fate} ({words})")
 
 
 class NotAClient(PbftError):

@@ -114,7 +114,6 @@ class Agreement:
     def _renew(self, slot: Slot, envelope: Envelope) -> Proposal | None:
         digest = unpack(PrePrepare, envelope.body).digest
         known = slot.with_batch(digest)
-        slot.left_over = None
         if known is not None:
             data, time_ms, requests = known.envelope.beside, known.time_ms, known.requests
         elif digest == batch_digest(NULL_BATCH):
@@ -147,10 +146,10 @@ class Agreement:
             return self._on_second_pre_prepare(slot, slot.first, envelope, sender)
         if batch_digest(envelope.beside) != body.digest:
             return self._out.ignore(Reason.WRONG_DIGEST, envelope, sender)
-        if not self._has_room(body.sequence, len(envelope.beside)):
-            return self._out.ignore(Reason.FULL, envelope, sender)
         if not self._out.genuine(envelope):
             return self._out.ignore(Reason.BAD_SIGNATURE, envelope, sender)
+        if not self._has_room(body.sequence, len(envelope.beside)):
+            return self._out.ignore(Reason.FULL, envelope, sender)
         try:
             proposal = self._read(body, envelope)
         except BatchError:
@@ -188,6 +187,9 @@ class Agreement:
             return self._out.ignore(reason, envelope, sender)
         slot = self._log.slot(body.sequence)
         if slot.committed is not None and self._is_surplus(slot.commits, slot, body.digest, signer):
+            if signer == sender:
+                # Not looked at, but kept: a commit that counted on its link may turn out to be signed by nobody.
+                slot.commits.spare(self.view, signer, Vote(body.digest, envelope, trusted=True))
             return self._out.ignore(Reason.SURPLUS, envelope, sender)
         if self._record(slot, slot.commits, Vote(body.digest, envelope, trusted=signer == sender), signer, sender):
             self._advance(slot)

@@ -117,9 +117,9 @@ class Checkpoints:
         self._before, self.proof = self.proof.sequence, proof
         self._votes = {sequence: votes for sequence, votes in self._votes.items() if sequence > proof.sequence}
         self._out.notice(BecameStable(proof))
-        self.prune()
+        self._prune()
 
-    def prune(self) -> None:
+    def _prune(self) -> None:
         """Drop snapshots older than the last two stable ones, but for one that is being fetched (design 5)."""
         keep_from = max((s for s in self._snapshots if s <= self._before), default=0)
         leased = self._leased[0] if self._leased and self._out.now.monotonic_ms < self._leased[1] else None
@@ -151,10 +151,14 @@ class Checkpoints:
     def serve(self, fetch: Fetch, peer: ReplicaId, room: int) -> int:
         """Send chunks of a snapshot that this replica keeps, or the proof of a later one; return the bytes."""
         snapshot = self._snapshots.get(fetch.sequence)
-        if snapshot is None or snapshot.digest != fetch.digest:
-            if self.proof.sequence > fetch.sequence:
-                self._out.send(peer, self._out.plain(Kind.CHECKPOINT_PROOF, self.proof))
+        if room == 0:
             return 0
+        if snapshot is None or snapshot.digest != fetch.digest:
+            if self.proof.sequence <= fetch.sequence:
+                return 0
+            newer = self._out.plain(Kind.CHECKPOINT_PROOF, self.proof)
+            self._out.send(peer, newer)
+            return len(newer.body)
         self._lease(fetch.sequence)
         sent = 0
         for index in fetch.chunks:

@@ -106,11 +106,17 @@ class Intake:
         body = envelope.body
         match envelope.kind:
             case Kind.PRE_PREPARE:
-                self._agreement.on_pre_prepare(unpack(PrePrepare, body), envelope, signer, sender)
+                proposal = unpack(PrePrepare, body)
+                self._notice_distance(proposal.sequence, signer, sender)
+                self._agreement.on_pre_prepare(proposal, envelope, signer, sender)
             case Kind.PREPARE:
-                self._agreement.on_prepare(unpack(Prepare, body), envelope, signer, sender)
+                prepare = unpack(Prepare, body)
+                self._notice_distance(prepare.sequence, signer, sender)
+                self._agreement.on_prepare(prepare, envelope, signer, sender)
             case Kind.COMMIT:
-                self._agreement.on_commit(unpack(Commit, body), envelope, signer, sender)
+                commit = unpack(Commit, body)
+                self._notice_distance(commit.sequence, signer, sender)
+                self._agreement.on_commit(commit, envelope, signer, sender)
             case Kind.CHECKPOINT:
                 self._on_checkpoint(unpack(Checkpoint, body), envelope, signer, sender)
             case Kind.VIEW_CHANGE:
@@ -134,8 +140,18 @@ class Intake:
             case Kind.FETCH:
                 room = self._repair.room(sender)
                 self._repair.spent(sender, self._checkpoints.serve(unpack(Fetch, envelope.body), sender, room))
-            case _:
+            case Kind.CHUNK:
                 self._transfer.on_chunk(unpack(Chunk, envelope.body), envelope, sender)
+
+    def _notice_distance(self, sequence: int, signer: ReplicaId, sender: ReplicaId) -> None:
+        """Note that a correct sender's low watermark lies no more than L below what it votes on.
+
+        Who slept while the group went on by more than two logs hears only what it cannot keep. f+1 such votes are a
+        reason to ask.
+        """
+        low = sequence - self._group.limits.log_size
+        if signer == sender and low > self._agreement.executed:
+            self._repair.hint(sender, low)
 
     def _on_checkpoint(self, body: Checkpoint, envelope: Envelope, signer: ReplicaId, sender: ReplicaId) -> None:
         if signer == sender and body.sequence > self._agreement.executed:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from pbft.core.batches import SignedRequest
 from pbft.core.envelope import Envelope
 from pbft.core.group import ReplicaId
 from pbft.core.messages import CommitCertificate, PreparedCertificate
 from pbft.core.votes import Votes
+
+KEPT_BATCHES: Final = 4
+"""Batches of views gone by that are kept of one sequence: a view that succeeds commits one, and the others can go."""
 
 
 @dataclass(slots=True)
@@ -40,8 +44,12 @@ class Slot:
     """What the primary of this view proposed, with its batch."""
     renewal: Envelope | None = None
     """What a new view proposes again, while its batch is missing here: the pre-prepare without it."""
-    left_over: Proposal | None = None
-    """What the primary of the view before proposed, until it is known whether this view proposes it again."""
+    earlier: dict[bytes, Proposal] = field(default_factory=dict)
+    """What primaries of views gone by proposed, by digest, the latest last.
+
+    Somebody may hold a certificate for it that this replica never saw. It took votes of f+1 correct replicas: if they
+    forgot the batch, a liar who shows the certificate view after view could stop them all for ever.
+    """
     held_back: Proposal | None = None
     """One whose time is too far from our clock; it waits for f+1 members to vote for it (design 4.5)."""
     prepares: Votes = field(default_factory=Votes)
@@ -71,24 +79,33 @@ class Slot:
 
     def with_batch(self, digest: bytes) -> Proposal | None:
         """Return a proposal of any view for this batch, if the batch is held."""
-        known = (self.proposal, self.held_back, self.left_over, self.certified, self.committed)
-        return next((each for each in known if each is not None and each.digest == digest), None)
+        return next((each for each in self._known if each.digest == digest), None)
+
+    @property
+    def _known(self) -> list[Proposal]:
+        """Every proposal whose batch is held."""
+        known = (self.proposal, self.held_back, self.certified, self.committed, *self.earlier.values())
+        return [each for each in known if each is not None]
 
     def release(self) -> None:
         """Let go of the decoded requests, now that they ran: the batch's bytes stay for slower peers."""
-        for each in (self.proposal, self.certified, self.committed):
-            if each is not None:
-                each.requests = ()
+        for each in self._known:
+            each.requests = ()
 
     @property
     def batch_bytes(self) -> int:
         """What the different batches held for this sequence take."""
-        known = (self.proposal, self.held_back, self.left_over, self.certified, self.committed)
-        return sum({each.digest: len(each.envelope.beside) for each in known if each is not None}.values())
+        return sum({each.digest: len(each.envelope.beside) for each in self._known}.values())
 
     def begin_view(self) -> None:
-        """Forget what belongs to the view before; keep what was certified, what committed, and for now its batch."""
-        self.left_over = self.proposed
+        """Forget what belongs to the view before; keep what was certified, what committed, and the batch proposed."""
+        if self.committed is not None:
+            self.earlier.clear()
+        elif self.proposed is not None:
+            self.earlier.pop(self.proposed.digest, None)
+            self.earlier[self.proposed.digest] = self.proposed
+            if len(self.earlier) > KEPT_BATCHES:
+                del self.earlier[next(iter(self.earlier))]
         self.proposal = self.renewal = self.held_back = None
         self.prepares, self.commits = Votes(), Votes()
         self.prepared = False
@@ -177,16 +194,15 @@ class Log:
     def begin_view(self, stable: int, last: int) -> None:
         """Enter a view that starts from a stable checkpoint and proposes again up to `last`.
 
-        Nothing below the watermark is kept, since its votes are of views gone by; beyond `last` only certificates are.
+        Nothing below the watermark is kept, since its votes are of views gone by; beyond `last` only certificates and
+        batches are.
         """
         self.advance(stable)
         self._forget(self.low)
         for slot in list(self._slots.values()):
             slot.begin_view()
-            if slot.sequence > last:
-                slot.left_over = None
-                if slot.certificate is None:
-                    del self._slots[slot.sequence]
+            if slot.sequence > last and slot.certificate is None and not slot.earlier:
+                del self._slots[slot.sequence]
         self._last = max(self._slots, default=self.low)
         self.begun = self.low
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pbft.core.certificates import Certificates
+from pbft.core.certificates import Certificates, shares
 from pbft.core.early import Early
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
@@ -218,11 +218,20 @@ class Repair:
         return len(batch) + len(proof.commits) * _SHARE_BYTES
 
     def _proof(self, slot: Slot) -> CommitCertificate | None:
-        """Return a slot's commit certificate if every signature in it is good: none was looked at so far."""
+        """Return a slot's commit certificate if every signature in it is good: none was looked at so far.
+
+        Where one is not, the commits that were not needed take its place.
+        """
         proof = slot.commit_certificate
-        if proof is not None and not self._certificates.is_committed(proof):
-            slot.commit_certificate = proof = None
-        return proof
+        if proof is None or self._certificates.is_committed(proof):
+            return proof
+        needed = self._out.group.quorums.committed
+        for view in dict.fromkeys((proof.view, slot.proposal.view if slot.proposal is not None else proof.view)):
+            commits = slot.commits.proven(view, proof.digest, needed, self._out.genuine)
+            if commits is not None:
+                slot.commit_certificate = CommitCertificate(view, proof.sequence, proof.digest, shares(commits))
+                return slot.commit_certificate
+        return None
 
     def _is_turn_for(self, slot: Slot, attempt: int, peer: ReplicaId) -> bool:
         held = slot.proposal or slot.committed

@@ -253,7 +253,8 @@ class Replica:
         if (supported > max(self._seen, executed)) or self._transfer.arrived > self._arrived:
             # The others go on without us: whatever waits here may have run there, so the primary is not to blame.
             self._timers.progressed(now_ms)
-        self._seen, self._arrived = supported, self._transfer.arrived
+        # Never back: a liar whose claims rise and fall would restart the timers for ever.
+        self._seen, self._arrived = max(self._seen, supported), self._transfer.arrived
         if self._log.begun > executed:
             self._timers.begun(now_ms, max(self._log.begun, supported))
         else:

@@ -140,6 +140,10 @@ class Session:
         """Whether enough replicas know this session's address for requests to leave."""
         return self._opened
 
+    def has_left(self, ticket: int) -> bool:
+        """Say whether an operation rides in a request that was sent; one that still waits here has not run anywhere."""
+        return all(operation.ticket != ticket for operation in self._queue)
+
     def submit(self, operation: bytes, now: Now, receipt: bool = False) -> int:
         """Queue an operation and return its ticket; it leaves with the next `tick`.
 

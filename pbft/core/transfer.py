@@ -47,11 +47,6 @@ class Transfer:
         return min((asked.due_ms for asked in self._asked.values()), default=None)
 
     @property
-    def held_bytes(self) -> int:
-        """What the chunks that came so far take."""
-        return sum(len(data) for data in self._chunks.values())
-
-    @property
     def complete(self) -> bool:
         """Whether every chunk is here."""
         return self.goal is not None and len(self._chunks) == self._total

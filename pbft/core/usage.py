@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 from pbft.core.group import Group
+from pbft.core.log import KEPT_BATCHES
 from pbft.core.settings import ReplicaSettings
 
 
@@ -15,16 +16,17 @@ def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
     """Return the greatest value that each count of a correct replica can take.
 
     Slots live between the last two stable checkpoints and the high watermark: at most L on either side of the last. A
-    slot holds at most two different batches: one certified in an earlier view, and one proposed in this view.
+    slot holds a few batches at most: one proposed, one certified, one committed, and those of views gone by. What a
+    batch takes decoded, until it ran, comes on top: some seven times its bytes where requests are tiny.
     """
     n, limits = group.n, group.limits
     slots = 2 * limits.log_size
     sessions = limits.sessions_per_client * len(group.clients)
     return {
         "slots": slots,
-        "batch_bytes": 2 * slots * limits.batch_bytes,
+        "batch_bytes": (3 + KEPT_BATCHES) * slots * limits.batch_bytes,
         "unexecuted_bytes": max(settings.unexecuted_bytes, settings.window * limits.batch_bytes) + limits.batch_bytes,
-        "votes": 2 * n * slots,
+        "votes": 3 * n * slots,
         "above_high": 0,
         "early_bytes": n * settings.early_bytes,
         "view_changes": 3 * n,

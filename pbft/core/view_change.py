@@ -5,6 +5,9 @@ to leave a view is the timers' to say; what entering does to the log is done els
 
 A VIEW-CHANGE counts by its outer signature: joining and the timer need no more. What it carries is judged only when a
 NEW-VIEW rests on it (`pbft.core.reproposal`), and a replica keeps one vote a sender, of the highest view.
+
+The paper's letters: C and P are `ViewChange.stable` and `prepared`, V and O are `NewView.votes` and `renewals`; min-s
+is `NewView.stable`, and max-s the sequence of the last renewal.
 """
 
 from __future__ import annotations
@@ -81,6 +84,8 @@ class ViewChanges:
         self._out = outbox
         self._group = outbox.group
         self._certificates = certificates
+        self._entered_votes: dict[bytes, Envelope] = {}
+        """What the present view rests on, by digest."""
         self._votes: dict[ReplicaId, HeldVote] = {}
         self._candidates: dict[ReplicaId, Candidate] = {}
         self._judged: dict[ReplicaId, int] = {}
@@ -233,6 +238,7 @@ class ViewChanges:
     def enter(self, entry: Entry) -> None:
         """Forget the votes and NEW-VIEWs of views up to this one, but for what it rests on."""
         self.entered = entry
+        self._entered_votes = {view_change_digest(int(each.sender), each.body): each for each in entry.votes}
         self.target = max(self.target, entry.view)
         self._votes = {
             who: held for who, held in self._votes.items() if held.vote.view > entry.view or who == self._out.me
@@ -336,10 +342,7 @@ class ViewChanges:
         return sum(len(envelope.body) for envelope in sent)
 
     def _known(self, digests: tuple[bytes, ...]) -> list[Envelope]:
-        known = {held.digest: held.envelope for held in self._votes.values()}
-        if self.entered is not None:
-            for envelope in self.entered.votes:
-                known[view_change_digest(int(envelope.sender), envelope.body)] = envelope
+        known = self._entered_votes | {held.digest: held.envelope for held in self._votes.values()}
         return [known[digest] for digest in digests if digest in known]
 
 

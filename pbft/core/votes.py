@@ -49,11 +49,12 @@ class Votes:
 
     def __init__(self) -> None:
         self._held: dict[tuple[int, ReplicaId], Vote] = {}
+        self._spare: dict[tuple[int, ReplicaId], Vote] = {}
         self._judged: dict[tuple[ReplicaId, bool], None] = {}
         """Members of whom a conflict was judged, apart for what they sent themselves and what others relayed."""
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._held) + len(self._spare)
 
     def held(self, view: int, member: ReplicaId) -> Vote | None:
         """Return the vote of a member in a view."""
@@ -86,6 +87,17 @@ class Votes:
             return Admission.EQUIVOCATION
         self._held[view, member] = vote
         return Admission.HELD
+
+    def spare(self, view: int, member: ReplicaId, vote: Vote) -> None:
+        """Keep one vote more than a certificate needed, apart from those that count."""
+        self._spare.setdefault((view, member), vote)
+
+    def proven(self, view: int, digest: bytes, needed: int, verify: Verify) -> tuple[Envelope, ...] | None:
+        """Return `needed` votes for one value whose signatures are good, whatever they counted on before, or None."""
+        found = {member: vote for (seen, member), vote in self._spare.items() if (seen, vote.digest) == (view, digest)}
+        found.update(self.matching(view, digest))
+        good = [found[member].envelope for member in sorted(found) if verify(found[member].envelope)]
+        return tuple(good[:needed]) if len(good) >= needed else None
 
     def matching(self, view: int, digest: bytes) -> list[tuple[ReplicaId, Vote]]:
         """Return the votes for one value, by member."""

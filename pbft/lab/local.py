@@ -91,9 +91,14 @@ class LocalGroup:
         if self._mark is None:
             raise GroupStartError(f"the group in {directory} is running already, or just starting; see pbft status")
         if found := running(self.files):
+            missing = [replica for replica in range(self.files.group.n) if replica not in found]
+            advice = (
+                f"start what is missing by itself: pbft replica {directory} {missing[0]}"
+                if missing
+                else f"stop it first: pbft down {directory}"
+            )
             raise GroupStartError(
-                f"the group in {directory} is running already (replicas {', '.join(map(str, found))}); "
-                f"stop it first: pbft down {directory}"
+                f"the group in {directory} is running already (replicas {', '.join(map(str, found))}); {advice}"
             )
 
     async def _wait_ready(self, client: str) -> Survey:

@@ -37,11 +37,14 @@ EXIT_INTERNAL_ERROR: Final = 70
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-def run_replica(directory: Path, index: int, *, with_parent: bool = False) -> int:
+def run_replica(
+    directory: Path, index: int, *, with_parent: bool = False, ready: Callable[[str], None] = lambda _: None
+) -> int:
     """Run one replica until SIGTERM or SIGINT; return the exit code: 0, 2 when it cannot start, 70 after a bug.
 
     What went wrong is one sentence on standard error; that it runs already is one such reason. `with_parent` also
-    stops it when its standard input ends, which happens whenever the process that holds the other end is gone.
+    stops it when its standard input ends, which happens whenever the process that holds the other end is gone. `ready`
+    is told where clients reach it, once they do.
     """
     try:
         files = read_group(directory)
@@ -50,7 +53,7 @@ def run_replica(directory: Path, index: int, *, with_parent: bool = False) -> in
         with _marked(files, directory, index):
             application, key = _prepare(files, index)
             with _signals_restored(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                return runner.run(_serve(files, index, application, key, with_parent))
+                return runner.run(_serve(files, index, application, key, with_parent, ready))
     except PbftError as error:
         print(error, file=sys.stderr)
         return EXIT_CANNOT_START
@@ -100,7 +103,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def _serve(files: GroupFile, index: int, application: Application, key: PrivateKey, with_parent: bool) -> int:
+async def _serve(
+    files: GroupFile,
+    index: int,
+    application: Application,
+    key: PrivateKey,
+    with_parent: bool,
+    ready: Callable[[str], None],
+) -> int:
     folder = files.data(index)
     replica = Replica(index, files.group, application, key, Libsodium(), files.settings)
     driver = await open_driver(files, replica, key)
@@ -116,6 +126,7 @@ async def _serve(files: GroupFile, index: int, application: Application, key: Pr
     _note_start(log, driver, files)
     incidents = Incidents(log, application, EvidenceFolder(files.evidence(index), files.group))
     driver.watchers.append(incidents.watch)
+    ready(str(files.client_addresses[index]))
     try:
         await driver.run()
     except Exception as error:

@@ -198,3 +198,27 @@ def test_what_is_no_certificate_leaves_the_sequence_open():
     assert watched.give(replace(good, beside=b"rubbish")).reasons == [Reason.WRONG_DIGEST]
     assert watched.replica.status().in_flight == 0
     assert ran(watched.give(good)) == [1]
+
+
+def test_a_bad_signature_in_a_certificate_makes_room_for_a_good_one():
+    """A commit that counted on its link may be signed by nobody; one more than the quorum needed takes its place."""
+    scene = Scene()
+    watched = scene.watch(2)
+    proposal = scene.pre_prepare(1, scene.request())
+    watched.give(proposal)
+    watched.prepare(proposal)
+    watched.give(forged(scene.commit(0, proposal)))
+    watched.give(scene.commit(1, proposal))
+    assert watched.executed == 1
+
+    assert not any(handed_on(watched, attempt) for attempt in range(3))
+    assert watched.give(scene.commit(3, proposal)).reasons == [Reason.SURPLUS]
+    told = [each for attempt in range(3) for each in handed_on(watched, attempt)]
+    certificate = unpack(CommitCertificate, told[0].body)
+    assert [share.signer for share in certificate.commits] == [1, 2, 3]
+
+
+def handed_on(watched: Microscope, attempt: int) -> list[Envelope]:
+    """Return what a peer in another view is handed on when it asks."""
+    watched.ms += 1_000
+    return watched.give(watched.scene.status(3, 0, attempt=attempt, view=1)).said(Kind.COMMITTED)

@@ -132,7 +132,7 @@ def test_a_new_view_begins_with_what_was_certified():
     assert (slot.proposal, slot.prepared, slot.first, slot.judged) == (None, False, None, {})
     assert slot.with_batch(batch_digest(b"one")) is slot.certified is slot.committed
     assert slot.certificate is not None
-    assert unprepared.with_batch(batch_digest(b"two")) is unprepared.left_over is not None
+    assert unprepared.with_batch(batch_digest(b"two")) is unprepared.earlier[batch_digest(b"two")]
     assert log.begun == 0
 
 

@@ -23,6 +23,7 @@ from pbft.core.effects import (
 from pbft.core.envelope import Envelope, Kind, genuine
 from pbft.core.evidence import Misbehaviour
 from pbft.core.group import Limits
+from pbft.core.log import KEPT_BATCHES
 from pbft.core.messages import (
     NULL_BATCH,
     NewView,
@@ -185,23 +186,29 @@ def test_a_backup_enters_and_prepares_what_it_holds():
 
 
 def test_a_batch_that_was_only_accepted_is_at_hand():
-    """It prepared elsewhere: who accepted it has it still, and prepares it on entry. Proposed anew, it is let go of."""
+    """It prepared elsewhere: who accepted it has it still, and prepares it on entry, in this view or a later one."""
     for again in ([1], []):
         watched = watch()
         (accepted,) = proposals(watched.scene, 1)
         watched.give(accepted)
         turn = watched.enter(1, certified(watched.scene, *again))
         assert len(turn.said(Kind.PREPARE)) == len(again)
-        assert watched.replica.usage()["batch_bytes"] == len(accepted.beside) * len(again)
+        assert watched.replica.usage()["batch_bytes"] == len(accepted.beside)
 
 
-def test_a_batch_that_gave_way_to_another_is_let_go_of():
-    """Its place is taken by what prepared elsewhere, which is missing here: nothing is held until that comes."""
+def test_a_batch_that_gave_way_to_another_is_kept_for_a_while():
+    """Somebody may hold a certificate for it; what a few views proposed is kept, the oldest let go of first."""
     watched = watch()
     scene = watched.scene
-    watched.give(scene.pre_prepare(1, scene.request("bob")))
-    watched.enter(1, certified(scene, 1))
-    assert watched.replica.usage()["batch_bytes"] == 0
+    batches = [scene.pre_prepare(1, scene.request("bob", view + 1), view=view) for view in range(KEPT_BATCHES + 1)]
+    for view, proposal in enumerate(batches):
+        if view > 0:
+            watched.enter(view)
+        watched.give(proposal)
+    assert watched.replica.usage()["batch_bytes"] == sum(len(each.beside) for each in batches)
+    turn = watched.enter(len(batches), [scene.certificate(batches[1])])
+    assert len(turn.said(Kind.PREPARE)) == 1
+    assert watched.replica.usage()["batch_bytes"] == sum(len(each.beside) for each in batches[1:])
 
 
 def test_what_is_proposed_again_runs_through_the_phases():

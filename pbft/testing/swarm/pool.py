@@ -8,16 +8,25 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Final, Self
 
+from pbft.errors import PbftError
 from pbft.testing.swarm.playing import Report, report
 
 _AHEAD: Final = 4
 """Seeds given out to each process before the first of them is told."""
+
+
+class ProcessEnded(PbftError):
+    """A process that ran seeds is gone; the message says what to do."""
 
 
 class Pool:
@@ -27,22 +36,33 @@ class Pool:
         """By default there is one process a processor; with one alone, it is this one."""
         self._jobs = jobs or os.cpu_count() or 1
         self._executor: ProcessPoolExecutor | None = None
+        self._others: list[BaseProcess] = []
 
     def __enter__(self) -> Self:
+        self._others = multiprocessing.active_children()
         if self._jobs > 1:
             # Started afresh, not forked: a fork would inherit whatever threads and signals its parent happens to have.
             context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self._jobs, context, _leave_interrupts)
+            self._executor = ProcessPoolExecutor(self._jobs, context, _begin)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._executor is None:
+            return
+        if kind is not None:
+            # Who leaves early does not wait for seeds that may take long: they are replayed whenever somebody likes.
+            for child in multiprocessing.active_children():
+                if child not in self._others:
+                    child.kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def reports(self, seeds: range, plant: str | None = None, n: int | None = None) -> Iterator[Report]:
-        """Yield the report of each seed, in order, each as soon as it and those before it have ended."""
+        """Yield the report of each seed, in order, each as soon as it and those before it have ended.
+
+        Raises ProcessEnded when a process was killed, as a system does that runs out of memory.
+        """
         if self._executor is None:
             for seed in seeds:
                 yield report(seed, plant, n=n)
@@ -51,11 +71,28 @@ class Pool:
         for seed in seeds:
             running.append(self._executor.submit(report, seed, plant, None, n))
             if len(running) >= _AHEAD * self._jobs:
-                yield running.popleft().result()
+                yield _result(running.popleft())
         while running:
-            yield running.popleft().result()
+            yield _result(running.popleft())
 
 
-def _leave_interrupts() -> None:
-    """Leave a Ctrl-C to the process that waits for this one: it tells it to end."""
+def _result(future: Future[Report]) -> Report:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise ProcessEnded(
+            "a process that ran seeds was killed, perhaps for want of memory; try again with --jobs 1"
+        ) from None
+
+
+def _begin() -> None:
+    """Leave a Ctrl-C to the process that waits for this one, and end with that process, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
