@@ -15,8 +15,8 @@ import typer
 from pbft.cli.arguments import command
 from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import say, say_json
-from pbft.cli.where import GroupArgument, JsonOption, find_group
-from pbft.group_file import FILE_NAME, GroupFile, read_group
+from pbft.cli.where import GroupArgument, JsonOption, find_group_to_check, read_proof
+from pbft.group_file import GroupFile, read_group
 
 if TYPE_CHECKING:
     from pbft.core.evidence import Finding
@@ -48,7 +48,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check evidence against group.toml, offline, and name the culprit. Ends with 1 when it proves nothing."""
-    finding = _judge(file, _read_group(group))
+    finding = _judge(file, read_group(find_group_to_check(group)))
     if as_json:
         say_json(_to_json(file, finding))
     else:
@@ -59,7 +59,7 @@ def list_kept(directory: GroupArgument = None, as_json: JsonOption = False) -> N
     """List the evidence that the replicas of a group keep on this machine, each file checked."""
     from pbft.core.evidence import CAUTION
 
-    files = _read_group(directory)
+    files = read_group(find_group_to_check(directory))
     judged: list[tuple[Path, Finding | Failure]] = []
     for path in _kept(files):
         try:
@@ -79,12 +79,6 @@ def list_kept(directory: GroupArgument = None, as_json: JsonOption = False) -> N
         say(CAUTION)
 
 
-def _read_group(given: Path | None) -> GroupFile:
-    """Return the group that is meant; its file may stand for the folder around it."""
-    target = find_group(given)
-    return read_group(target.parent if target.name == FILE_NAME and not target.is_dir() else target)
-
-
 def _kept(files: GroupFile) -> Iterator[Path]:
     """Return the files of evidence of all replicas whose data lies here, by replica and name."""
     from pbft.node.evidence import SUFFIX
@@ -101,19 +95,9 @@ def _judge(file: Path, files: GroupFile) -> Finding:
     from pbft.keys import Libsodium
 
     try:
-        return Misbehaviour.from_bytes(_read(file)).verify(files.group, Libsodium())
+        return Misbehaviour.from_bytes(read_proof(file, _LARGEST_BYTES)).verify(files.group, Libsodium())
     except EvidenceError as error:
         raise Failure(f"{file}: {error}", ExitCode.REJECTED, **_to_json(file, None)) from None
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(_LARGEST_BYTES)
-    except FileNotFoundError:
-        raise Failure(f"there is no file {file}") from None
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}") from None
 
 
 def _to_json(file: Path, judged: Finding | Failure | None) -> dict[str, Any]:

@@ -6,18 +6,21 @@ Owns: this command, and the words for what a receipt proves. The proof itself is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import listing, read_payload, say, say_json, spell, spell_operation, to_json
-from pbft.cli.where import GroupOption, JsonOption, find_group
+from pbft.cli.where import GroupOption, JsonOption, find_group_to_check, read_proof
 from pbft.group_file import read_group
 from pbft.machine import Outcome
 
 if TYPE_CHECKING:
     from pbft.core.receipt import Receipt
+
+_LARGEST_BYTES: Final = 2**25
+"""More than the largest request and its results take."""
 
 
 def verify(
@@ -29,9 +32,9 @@ def verify(
     from pbft.core.receipt import Receipt, ReceiptError
     from pbft.keys import Libsodium
 
-    files = read_group(find_group(group))
+    files = read_group(find_group_to_check(group))
     try:
-        receipt = Receipt.from_bytes(_read(file))
+        receipt = Receipt.from_bytes(read_proof(file, _LARGEST_BYTES))
         signers = receipt.verify(files.group, Libsodium())
         request = receipt.request().request
     except ReceiptError as error:
@@ -55,15 +58,6 @@ def verify(
     for entry in entries:
         outcome = "" if entry["outcome"] == Outcome.OK.name.lower() else f"{entry['outcome']}: "
         say(f"  {entry['operation']}  =  {outcome}{spell(entry['result'])}")
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise Failure(f"there is no file {file}") from None
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}") from None
 
 
 def _to_json(client: str, receipt: Receipt, signers: tuple[int, ...], entries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Which group a command means when it is not told.
+"""Which group a command means when it is not told, and what lies in a file that it is to check.
 
-Owns: the order in which a folder is looked for, and which client speaks. Knows nothing of what commands do.
+Owns: the order in which a folder is looked for, which client speaks, and how a stranger's file is read. Knows nothing
+of what commands do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from pbft.cli.failures import Failure
-from pbft.group_file import GroupFile
+from pbft.group_file import FILE_NAME, GroupFile
 from pbft.lab.registry import last_running
 from pbft.wording import quote, suggest
 
@@ -35,6 +36,29 @@ def find_group(given: Path | None, running: bool = True) -> Path:
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE])
     return (last_running() if running else None) or DEFAULT
+
+
+def find_group_to_check(given: Path | None) -> Path:
+    """Return the folder of the group that a proof is about; its file may stand for it. Making one would be no help."""
+    target = find_group(given)
+    if target.name == FILE_NAME and not target.is_dir():
+        target = target.parent
+    if given is None and not (target / FILE_NAME).exists():
+        raise Failure(f"say which group this is about: --group DIR, the folder with its {FILE_NAME}")
+    return target
+
+
+def read_proof(file: Path, largest_bytes: int) -> bytes:
+    """Return what a file holds, up to some size; a pipe, which may never end, is none. Raises Failure."""
+    try:
+        if file.exists() and not file.is_file():
+            raise Failure(f"{file} is no file that can be checked")
+        with file.open("rb") as opened:
+            return opened.read(largest_bytes)
+    except FileNotFoundError:
+        raise Failure(f"there is no file {file}") from None
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror}") from None
 
 
 def find_client(files: GroupFile, given: str | None) -> str:

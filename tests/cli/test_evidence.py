@@ -90,7 +90,7 @@ def test_the_group_is_found_as_by_other_commands(
 ):
     """$PBFT_GROUP names the group where no option does, as folder or file; without either, keys/local is meant."""
     path = keep(files, 0, found(files, 2, *PREPARES))
-    assert_refused(run("evidence", "verify", str(path)), 2, "there is no group in keys/local")
+    assert_refused(run("evidence", "verify", str(path)), 2, "say which group this is about: --group DIR")
     for given in (files.directory, files.path):
         monkeypatch.setenv("PBFT_GROUP", str(given))
         assert run("evidence", "verify", str(path)).code == 0
@@ -135,7 +135,7 @@ def test_what_is_no_evidence_is_told_apart(run: Run, files: GroupFile, tmp_path:
         (tmp_path / name).write_bytes(data)
         assert_refused(run("evidence", "verify", name, "--group", "group"), 1, f"{name}: this is not evidence: ")
     assert_refused(run("evidence", "verify", "nowhere", "--group", "group"), 2, "there is no file nowhere")
-    assert_refused(run("evidence", "verify", "group", "--group", "group"), 2, "group cannot be read: Is a directory")
+    assert_refused(run("evidence", "verify", "group", "--group", "group"), 2, "group is no file that can be checked")
     assert_refused(run("evidence", "verify", "empty", "--group", "no"), 2, "there is no group in no")
     assert_refused(run("evidence", "verify"), 2, "FILE")
 
@@ -189,7 +189,7 @@ def test_one_bad_file_does_not_hide_the_others(run: Run, files: GroupFile):
     lines = run("evidence", "list", "group").out.splitlines()
     assert lines[0] == f"{bent}: replica 2 did not sign the second of the two messages"
     assert lines[1].startswith(f"{good}: replica 2 signed two")
-    assert "cannot be read: Is a directory" in lines[2]
+    assert "is no file that can be checked" in lines[2]
     assert lines[3:] == [CAUTION]
     told = json.loads(run("evidence", "list", "group", "--json").out)
     assert [each["valid"] for each in told] == [False, True, False]
