@@ -19,6 +19,7 @@ from pbft.core.group import ReplicaId
 from pbft.core.log import Log, Proposal, Slot
 from pbft.core.messages import (
     NULL_BATCH,
+    NULL_DIGEST,
     Commit,
     CommitCertificate,
     Prepare,
@@ -30,14 +31,7 @@ from pbft.core.messages import (
 )
 from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
-from pbft.core.votes import Admission, Vote, Votes
-
-_REASONS = {
-    Admission.DUPLICATE: Reason.DUPLICATE,
-    Admission.BAD_SIGNATURE: Reason.BAD_SIGNATURE,
-    Admission.CONFLICTING: Reason.CONFLICTING,
-    Admission.EQUIVOCATION: Reason.CONFLICTING,
-}
+from pbft.core.votes import Vote, Votes
 
 
 class Agreement:
@@ -116,7 +110,7 @@ class Agreement:
         known = slot.with_batch(digest)
         if known is not None:
             data, time_ms, requests = known.envelope.beside, known.time_ms, known.requests
-        elif digest == batch_digest(NULL_BATCH):
+        elif digest == NULL_DIGEST:
             data, time_ms, requests = NULL_BATCH, 0, ()
         else:
             slot.renewal = envelope
@@ -297,19 +291,13 @@ class Agreement:
         return slot.proposal is not None and slot.proposal.digest == digest and votes.held(self.view, signer) is None
 
     def _record(self, slot: Slot, votes: Votes, vote: Vote, signer: ReplicaId, sender: ReplicaId) -> bool:
-        held = votes.held(self.view, signer)
-        admission = votes.admit(self.view, signer, vote, relayed=signer != sender, verify=self._out.genuine)
-        if admission is Admission.HELD:
-            self._log.keep(slot)
-            return True
-        if admission is Admission.EQUIVOCATION and held is not None:
-            self._out.blame(signer, held.envelope, vote.envelope)
-        self._out.ignore(_REASONS[admission], vote.envelope, sender)
-        return False
+        if not self._out.admit(votes, self.view, signer, vote, sender):
+            return False
+        self._log.keep(slot)
+        return True
 
     def _cast(self, votes: Votes, vote: Vote, basis: tuple[Envelope, ...]) -> None:
-        votes.admit(self.view, self._out.me, vote, relayed=False, verify=self._out.genuine)
-        self._out.vote(vote.envelope, basis)
+        self._out.cast(votes, self.view, vote, basis)
 
     def _advance(self, slot: Slot) -> None:
         """Draw what follows from a slot's votes: prepared, then committed_local (OSDI'99 section 4.2)."""

@@ -13,14 +13,8 @@ from pbft.core.group import ReplicaId
 from pbft.core.messages import BEGINNING, Checkpoint, CheckpointProof, Chunk, Fetch, Status
 from pbft.core.outbox import Outbox
 from pbft.core.snapshot import Snapshot
-from pbft.core.votes import Admission, Vote, Votes
+from pbft.core.votes import Vote, Votes
 
-_REASONS = {
-    Admission.DUPLICATE: Reason.DUPLICATE,
-    Admission.BAD_SIGNATURE: Reason.BAD_SIGNATURE,
-    Admission.CONFLICTING: Reason.CONFLICTING,
-    Admission.EQUIVOCATION: Reason.CONFLICTING,
-}
 _NO_VIEW = 0
 """A CHECKPOINT belongs to no view: its identity is (sender, sequence)."""
 _LEASE_MS = 5_000
@@ -72,12 +66,10 @@ class Checkpoints:
         self._snapshots[snapshot.sequence] = snapshot
         if snapshot.sequence <= self.proof.sequence:
             return
-        envelope = self._out.seal(Kind.CHECKPOINT, Checkpoint(snapshot.sequence, snapshot.digest))
         votes = self._votes.setdefault(snapshot.sequence, Votes())
         if votes.held(_NO_VIEW, self._out.me) is None:
-            vote = Vote(snapshot.digest, envelope, trusted=True)
-            votes.admit(_NO_VIEW, self._out.me, vote, relayed=False, verify=self._out.genuine)
-            self._out.vote(envelope, ())
+            envelope = self._out.seal(Kind.CHECKPOINT, Checkpoint(snapshot.sequence, snapshot.digest))
+            self._out.cast(votes, _NO_VIEW, Vote(snapshot.digest, envelope, trusted=True), ())
         self._conclude(snapshot.sequence, snapshot.digest)
 
     # Handlers.
@@ -92,15 +84,9 @@ class Checkpoints:
         if not low < body.sequence <= low + self._limits.log_size or not self.is_due(body.sequence):
             return self._out.ignore(Reason.OUTSIDE_WATERMARKS, envelope, sender)
         votes = self._votes.get(body.sequence) or Votes()
-        held = votes.held(_NO_VIEW, signer)
-        vote = Vote(body.digest, envelope, trusted=False)
-        admission = votes.admit(_NO_VIEW, signer, vote, relayed=signer != sender, verify=self._out.genuine)
-        if admission is not Admission.HELD:
-            if admission is Admission.EQUIVOCATION and held is not None:
-                self._out.blame(signer, held.envelope, envelope)
-            return self._out.ignore(_REASONS[admission], envelope, sender)
-        self._votes[body.sequence] = votes
-        self._conclude(body.sequence, body.digest)
+        if self._out.admit(votes, _NO_VIEW, signer, Vote(body.digest, envelope, trusted=False), sender):
+            self._votes[body.sequence] = votes
+            self._conclude(body.sequence, body.digest)
 
     def on_proof(self, proof: CheckpointProof, envelope: Envelope, sender: ReplicaId) -> None:
         """Learn that a later state is stable than was known here. Refused unless a quorum's signatures show it."""
@@ -150,9 +136,9 @@ class Checkpoints:
 
     def serve(self, fetch: Fetch, peer: ReplicaId, room: int) -> int:
         """Send chunks of a snapshot that this replica keeps, or the proof of a later one; return the bytes."""
-        snapshot = self._snapshots.get(fetch.sequence)
         if room == 0:
             return 0
+        snapshot = self._snapshots.get(fetch.sequence)
         if snapshot is None or snapshot.digest != fetch.digest:
             if self.proof.sequence <= fetch.sequence:
                 return 0

@@ -6,9 +6,10 @@ Knows no addresses, files or secrets: a host that moves stays in its group.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar
 
 from pbft.encoding import EncodingError, Plain, check_plain, digest, encode
 from pbft.errors import PbftError
@@ -18,6 +19,8 @@ ReplicaId = int
 
 ClientKey = bytes
 """A client's Ed25519 public key, 32 bytes: its name on the wire."""
+
+T = TypeVar("T", int, bytes)
 
 GENESIS_VERSION: Final = 1
 MIN_REPLICAS: Final = 4
@@ -61,6 +64,14 @@ class Quorums:
         faults = (n - 1) // 3
         quorum = (n + faults + 2) // 2
         return cls(n, faults, quorum, faults + 1, quorum, quorum, quorum, quorum)
+
+    def weakly_supported(self, values: Iterable[T]) -> T | None:
+        """Return the greatest value that f+1 parties have told or passed, None where fewer told any.
+
+        At least one correct party told as much, whatever f liars say.
+        """
+        told = sorted(values, reverse=True)
+        return told[self.weak - 1] if len(told) >= self.weak else None
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,9 @@ def batch_digest(batch: bytes) -> bytes:
     return digest(b"pbft/batch", batch)
 
 
+NULL_DIGEST = batch_digest(NULL_BATCH)
+
+
 @dataclass(frozen=True, slots=True)
 class PrePrepare:
     """The primary assigns a sequence to a batch, which travels beside (OSDI'99 section 4.2)."""
@@ -342,6 +345,7 @@ __all__ = [
     "BEGINNING",
     "MAX_FETCHED_CHUNKS",
     "NULL_BATCH",
+    "NULL_DIGEST",
     "Batch",
     "Challenge",
     "Checkpoint",

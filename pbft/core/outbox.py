@@ -10,6 +10,14 @@ from pbft.core.envelope import Envelope, Kind, Sender, Signer, Verifier, genuine
 from pbft.core.group import ClientKey, Group, ReplicaId
 from pbft.core.messages import pack
 from pbft.core.settings import Now
+from pbft.core.votes import Admission, Vote, Votes
+
+_REFUSALS = {
+    Admission.DUPLICATE: Reason.DUPLICATE,
+    Admission.BAD_SIGNATURE: Reason.BAD_SIGNATURE,
+    Admission.CONFLICTING: Reason.CONFLICTING,
+    Admission.EQUIVOCATION: Reason.CONFLICTING,
+}
 
 
 class Outbox:
@@ -48,6 +56,22 @@ class Outbox:
         """Cast a vote: durable first, with what it rests on, then on its way (design 3)."""
         self._effects.append(Persist(envelope, basis))
         self._effects.append(Broadcast(envelope))
+
+    def cast(self, votes: Votes, view: int, vote: Vote, basis: tuple[Envelope, ...]) -> None:
+        """Count a vote of our own, and cast it."""
+        votes.admit(view, self.me, vote, relayed=False, verify=self.genuine)
+        self.vote(vote.envelope, basis)
+
+    def admit(self, votes: Votes, view: int, signer: ReplicaId, vote: Vote, sender: ReplicaId) -> bool:
+        """Take a member's vote among others, or refuse it and blame who signed two; say whether it was taken."""
+        held = votes.held(view, signer)
+        admission = votes.admit(view, signer, vote, relayed=signer != sender, verify=self.genuine)
+        if admission is Admission.HELD:
+            return True
+        if admission is Admission.EQUIVOCATION and held is not None:
+            self.blame(signer, held.envelope, vote.envelope)
+        self.ignore(_REFUSALS[admission], vote.envelope, sender)
+        return False
 
     def remember(self, envelope: Envelope, basis: tuple[Envelope, ...]) -> None:
         """Make durable what somebody else said and this replica acts upon, with what it rests on."""

@@ -114,9 +114,7 @@ class Repair:
 
     def supported(self) -> int:
         """Return the greatest sequence that f+1 peers claim to have executed, so at least one correct one has."""
-        weak = self._out.group.quorums.weak
-        claims = sorted(self._claims.values(), reverse=True)
-        return claims[weak - 1] if len(claims) >= weak else 0
+        return self._out.group.quorums.weakly_supported(self._claims.values()) or 0
 
     def send_status(self, standing: Standing) -> None:
         """Tell all what is missing here. Without progress the next status comes later, up to a bound.

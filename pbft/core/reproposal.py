@@ -14,9 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pbft.core.group import Quorums
-from pbft.core.messages import BEGINNING, NULL_BATCH, CheckpointProof, PreparedCertificate, ViewChange, batch_digest
-
-NULL_DIGEST = batch_digest(NULL_BATCH)
+from pbft.core.messages import BEGINNING, NULL_DIGEST, CheckpointProof, PreparedCertificate, ViewChange
 
 
 @dataclass(frozen=True, slots=True)

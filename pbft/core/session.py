@@ -131,9 +131,7 @@ class Session:
     @property
     def view_hint(self) -> int:
         """The view that f+1 replicas have reached, as far as they told: its primary gets the next request."""
-        views = sorted(self._views.values(), reverse=True)
-        weak = self._group.quorums.weak
-        return views[weak - 1] if len(views) >= weak else 0
+        return self._group.quorums.weakly_supported(self._views.values()) or 0
 
     @property
     def opened(self) -> bool:

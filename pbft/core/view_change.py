@@ -147,9 +147,9 @@ class ViewChanges:
 
         The smallest of the f+1 highest: at least one correct replica asks for that much, and nobody leaps alone.
         """
-        views = sorted((held.vote.view for who, held in self._votes.items() if who != self._out.me), reverse=True)
-        weak = self._group.quorums.weak
-        return views[weak - 1] if len(views) >= weak and views[weak - 1] > self.target else None
+        others = (held.vote.view for who, held in self._votes.items() if who != self._out.me)
+        view = self._group.quorums.weakly_supported(others)
+        return view if view is not None and view > self.target else None
 
     # Handlers.
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Final
 
 from pbft.core.envelope import Kind, Sender
 from pbft.core.messages import (
-    NULL_BATCH,
+    NULL_DIGEST,
     Batch,
     Checkpoint,
     CheckpointProof,
@@ -31,15 +30,12 @@ from pbft.core.messages import (
     Status,
     ViewChange,
     Welcome,
-    batch_digest,
     request_digest,
     unpack,
 )
 from pbft.encoding import EncodingError
 from pbft.testing.network import Address
 from pbft.wording import count
-
-_NULL_DIGEST: Final = batch_digest(NULL_BATCH)
 
 
 def place(address: Address) -> str:
@@ -60,7 +56,7 @@ def short(digest: bytes) -> str:
 def proposals(stable: int, digests: Sequence[bytes]) -> str:
     """Return what a new view proposes again, for each sequence after `stable`."""
     each = [
-        f"s{sequence} {'null' if digest == _NULL_DIGEST else short(digest)}"
+        f"s{sequence} {'null' if digest == NULL_DIGEST else short(digest)}"
         for sequence, digest in enumerate(digests, start=stable + 1)
     ]
     return ", ".join(each) or "nothing"

@@ -26,6 +26,7 @@ from pbft.core.group import Limits
 from pbft.core.log import KEPT_BATCHES
 from pbft.core.messages import (
     NULL_BATCH,
+    NULL_DIGEST,
     NewView,
     PreparedCertificate,
     PrePrepare,
@@ -33,7 +34,6 @@ from pbft.core.messages import (
     batch_digest,
     unpack,
 )
-from pbft.core.reproposal import NULL_DIGEST
 from pbft.core.settings import ReplicaSettings
 from tests.core.builders import WALL_MS, Microscope, Scene, renewed, vote_digest
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pbft.core.certificates import Certificates
 from pbft.core.envelope import genuine
 from pbft.core.group import Quorums
-from pbft.core.messages import BEGINNING, CheckpointProof, PreparedCertificate, ViewChange
-from pbft.core.reproposal import NULL_DIGEST, Reproposal, is_well_formed, repropose
+from pbft.core.messages import BEGINNING, NULL_DIGEST, CheckpointProof, PreparedCertificate, ViewChange
+from pbft.core.reproposal import Reproposal, is_well_formed, repropose
 from tests.core.builders import Scene
 from tests.core.histories import (
     INVENTED,

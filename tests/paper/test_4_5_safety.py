@@ -11,8 +11,16 @@ import pytest
 from pbft.core.effects import Reason
 from pbft.core.envelope import Kind
 from pbft.core.group import Quorums
-from pbft.core.messages import BEGINNING, NULL_BATCH, CheckpointProof, Prepare, PreparedCertificate, ViewChange
-from pbft.core.reproposal import NULL_DIGEST, repropose
+from pbft.core.messages import (
+    BEGINNING,
+    NULL_BATCH,
+    NULL_DIGEST,
+    CheckpointProof,
+    Prepare,
+    PreparedCertificate,
+    ViewChange,
+)
+from pbft.core.reproposal import repropose
 from pbft.testing import Cluster
 from pbft.testing.journal import Journal
 from tests.core.builders import Scene

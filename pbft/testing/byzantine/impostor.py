@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pbft.core.effects import Effect, Send
 from pbft.core.envelope import Envelope, Kind
-from pbft.core.messages import NULL_BATCH, Commit, Prepare, PrePrepare, batch_digest, pack, unpack
+from pbft.core.messages import NULL_BATCH, NULL_DIGEST, Commit, Prepare, PrePrepare, pack, unpack
 from pbft.core.settings import Now
 from pbft.testing.byzantine.adversary import Adversary
 
@@ -33,7 +33,7 @@ class Impostor(Adversary):
         commit = pack(Commit(body.view, body.sequence, body.digest))
         forgeries = [self.say(Kind.PREPARE, prepare)]
         if self.means.group.primary(body.view) != self.me:
-            other = pack(PrePrepare(body.view, body.sequence + 1, batch_digest(NULL_BATCH)))
+            other = pack(PrePrepare(body.view, body.sequence + 1, NULL_DIGEST))
             forgeries.append(self.say(Kind.PRE_PREPARE, other, NULL_BATCH))
         for member in self.means.correct:
             # Signed with the only key at hand, which is the wrong one.

@@ -12,6 +12,7 @@ from typing import Final
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import (
     BEGINNING,
+    NULL_DIGEST,
     NamedVote,
     NewView,
     PrePrepare,
@@ -20,7 +21,6 @@ from pbft.core.messages import (
     pack,
     view_change_digest,
 )
-from pbft.core.reproposal import NULL_DIGEST
 from pbft.encoding import digest
 from pbft.testing.byzantine.adversary import Adversary
 
