@@ -55,13 +55,8 @@ def load_application(spec: str) -> type:
     starts in the working directory; `module:Class`, for a module that can be imported; or a name in the entry-point
     group `pbft.apps`. Modules beside a file can be imported by it. Loading runs the module's code. Raises AppError.
     """
-    match = _FILE.fullmatch(spec)
-    if match:
-        path = Path(match["path"]).expanduser()
-        module = _import_file(path)
-        cls = _choose(module, match["name"], path.name)
-    elif ":" in spec:
-        cls = _from_module(spec)
+    if is_place(spec):
+        cls = _choose(*import_place(spec, "application"))
     else:
         known = dict(known_applications())
         if spec not in known:
@@ -73,12 +68,32 @@ def load_application(spec: str) -> type:
             raise AppError(
                 f"the application {quote(spec)} is registered as {quote(known[spec])}, which is not module:Class"
             )
-        cls = _from_module(known[spec])
+        cls = _choose(*import_place(known[spec], "application"))
     try:
         describe(cls)
     except MachineError as error:
         raise AppError(str(error)) from None
     return cls
+
+
+def is_place(spec: str) -> bool:
+    """Say whether words name code by where it lies, `path.py:Class` or `module:Class`, and not by a name alone."""
+    return ":" in spec or _FILE.fullmatch(spec) is not None
+
+
+def import_place(spec: str, noun: str) -> tuple[ModuleType, str | None, str]:
+    """Return the module that `path.py:Class` or `module:Class` names, the class's name, and what to call the place.
+
+    The name is None where a file's is left out; `noun` says in sentences what is looked for. Raises AppError.
+    """
+    match = _FILE.fullmatch(spec)
+    if match:
+        path = Path(match["path"]).expanduser()
+        return _import_file(path), match["name"], path.name
+    module, _, name = spec.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise AppError(f"{quote(spec)} names no {noun}; write path.py:Class or module:Class")
+    return _import_module(module), name, module
 
 
 def known_applications() -> list[tuple[str, str]]:
@@ -171,13 +186,6 @@ def _import_file(path: Path) -> ModuleType:
     finally:
         sys.path.remove(neighbours)
     return module
-
-
-def _from_module(spec: str) -> type:
-    module, _, name = spec.partition(":")
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise AppError(f"{quote(spec)} names no application; write path.py:Class or module:Class")
-    return _choose(_import_module(module), name, module)
 
 
 def _import_module(name: str) -> ModuleType:

@@ -17,6 +17,7 @@ A complete one:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Protocol, Self
@@ -199,6 +200,13 @@ class StateMachine:
         initialise.call(self, values)
         self._check_first_state()
         return self
+
+    def __copy__(self) -> Self:
+        """Return another machine in this state, with Tables of its own: what either does leaves the other alone."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__ = {name: copy(value) if type(value) is Table else value for name, value in self.__dict__.items()}
+        twin._checked = self._checked
+        return twin
 
     def execute(self, operation: bytes, context: Context) -> Result:
         """Run one encoded operation and return what it came to; see the class for what is undone and when."""

@@ -80,6 +80,12 @@ class Table(MutableMapping[K, V], Generic[K, V]):
             if self._shape_changes != expected:
                 raise RuntimeError("a Table was given or lost keys while being iterated over; iterate over list(table)")
 
+    def __copy__(self) -> Table[K, V]:
+        """Return another Table with this content, which writes to either leave alone, as with a dict."""
+        twin: Table[K, V] = Table()
+        twin._items, twin._digest = self._items.copy(), self._digest
+        return twin
+
     def __repr__(self) -> str:
         return f"<Table of {len(self)} items>"
 

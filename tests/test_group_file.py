@@ -204,12 +204,24 @@ def test_as_many_slots_as_one_status_may_speak_of() -> None:
 
 
 def test_settings_as_usual_are_not_written_out(tmp_path: Path) -> None:
-    """Four that people should know of, and what differs: a later pbft may choose better ones for the rest."""
+    """Five that people should know of, and what differs: a later pbft may choose better ones for the rest."""
     group = make(tmp_path)
     usual = describe_group(group).partition("[settings]")[2]
     tuned = describe_group(replace(group, settings=ReplicaSettings(relay_gap_ms=7))).partition("[settings]")[2]
-    assert usual == "\nlab = true\ndatagram_bytes = 1200\nwindow = 5\nview_timeout_ms = 1000\n"
-    assert tuned == "\nlab = true\ndatagram_bytes = 1200\nwindow = 16\nview_timeout_ms = 1000\nrelay_gap_ms = 7\n"
+    shown = "\nlab = true\ndatagram_bytes = 1200\nwindow = {}\nview_timeout_ms = 1000\nreplace_slow_primary = true\n"
+    assert usual == shown.format(5)
+    assert tuned == shown.format(16) + "relay_gap_ms = 7\n"
+
+
+def test_a_switch_is_read_and_refuses_what_is_neither(written: Path) -> None:
+    path = written / "group.toml"
+    text = path.read_text()
+    assert read_group(written).settings.replace_slow_primary
+    path.write_text(text.replace("replace_slow_primary = true", "replace_slow_primary = false"))
+    assert not read_group(written).settings.replace_slow_primary
+    path.write_text(text.replace("replace_slow_primary = true", "replace_slow_primary = 1"))
+    with pytest.raises(GroupFileError, match='replace_slow_primary must be true or false, not "1"'):
+        read_group(written)
 
 
 def test_too_few_replicas_are_refused(written: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 import subprocess
@@ -230,6 +231,21 @@ def test_machines_share_nothing() -> None:
 
     assert (other.sold, other.stock["tea"]) == (0, 10)
     assert one.digest() != other.digest()
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    """Equal at first, in all that it answers; then what one does leaves the other alone."""
+    one = kiosk()
+    run(one, "buy", "tea", 5)
+    other = copy.copy(one)
+    assert type(other) is Kiosk
+    assert other.digest() == one.digest()
+
+    assert run(other, "buy", "tea", 1) == run(one, "buy", "tea", 1)
+    before = one.digest()
+    run(other, "buy", "tea", 1)
+    assert one.digest() == before
+    assert other.digest() != before
 
 
 def test_fields_are_inherited_and_may_be_overridden() -> None:

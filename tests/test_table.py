@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from typing import Any
@@ -244,6 +245,17 @@ def test_what_no_table_stores_makes_none(items: list[tuple[bytes, bytes]]) -> No
     """Keys that do not ascend or are none, and anything that is not canonical."""
     with pytest.raises(EncodingError):
         Table._of_stored(items)
+
+
+def test_a_copy_is_a_table_of_its_own() -> None:
+    """As with a dict: equal at first, and what is written to one is not in the other."""
+    table = Table({"a": 1})
+    twin = copy.copy(table)
+    assert twin.digest() == table.digest()
+    twin["b"] = 2
+    del table["a"]
+    assert (dict(table), dict(twin)) == ({}, {"a": 1, "b": 2})
+    assert twin.digest() == Table({"a": 1, "b": 2}).digest()
 
 
 class AgainstDict(RuleBasedStateMachine):

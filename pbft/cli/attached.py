@@ -6,7 +6,7 @@ Owns: what `up` and `launch` have in common: signals, waiting, and news of repli
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pbft.cli.output import say
 from pbft.group_file import GroupFile
@@ -21,15 +21,17 @@ def run_attached(
     client: str,
     detach: bool = False,
     ready: Callable[[GroupFile, Survey], None] | None = None,
+    liars: Mapping[int, str] | None = None,
 ) -> None:
     """Start a group and, unless it is to be left alone, stay with it until somebody asks to stop or all have ended.
 
-    `ready` is called once every replica answers. Whatever happens, replicas that are not to outlive this process are
-    stopped when it returns. Raises what `LocalGroup.start` does when the group cannot start.
+    `ready` is called once every replica answers, and `liars` says who lies and how. Whatever happens, replicas that are
+    not to outlive this process are stopped when it returns. Raises what `LocalGroup.start` does when the group cannot
+    start.
     """
     with Interrupts(last=True) as interrupts:
         try:
-            with LocalGroup(files, lambda: interrupts.asked, lambda: interrupts.count > 1) as group:
+            with LocalGroup(files, lambda: interrupts.asked, lambda: interrupts.count > 1, liars) as group:
                 found = group.start(client, detach)
                 if ready is not None:
                     ready(files, found)

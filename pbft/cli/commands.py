@@ -13,14 +13,19 @@ import typer
 
 from pbft.cli.apps import apps
 from pbft.cli.arguments import command
+from pbft.cli.byzzfuzz import byzzfuzz
 from pbft.cli.call import call
 from pbft.cli.evidence import app as evidence
 from pbft.cli.keys import app as keys
 from pbft.cli.launch import launch
+from pbft.cli.liar import liar
 from pbft.cli.local import down, init, replica, up
+from pbft.cli.mutants import mutants
 from pbft.cli.sim import sim
+from pbft.cli.soak import soak
 from pbft.cli.status import status
 from pbft.cli.swarm import swarm
+from pbft.cli.twins import twins
 from pbft.cli.verify import verify
 
 app = typer.Typer(
@@ -28,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for function in (init, up, down, replica, status, call, verify, apps, swarm, sim):
+for function in (init, up, down, replica, liar, status, call, verify, apps, swarm, sim, soak, twins, byzzfuzz, mutants):
     command(app, function.__name__, function)
 command(app, "launch", launch, hidden=True)
 app.add_typer(evidence, name="evidence")

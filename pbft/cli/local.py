@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
+from pbft.cli.liar import read_liars
 from pbft.cli.output import listing, say
 from pbft.cli.where import DEFAULT, GroupArgument, find_client, find_group
 from pbft.core.group import Limits
@@ -95,6 +96,15 @@ def read_limits(words: list[str]) -> Limits:
 def up(
     directory: GroupArgument = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when all answer, and leave them running.")] = False,
+    liar: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--liar",
+            metavar="I=MISBEHAVIOUR",
+            show_default=False,
+            help="Start a liar in place of replica I; see pbft liar --list. May be repeated: all liars collude.",
+        ),
+    ] = None,
 ) -> None:
     """Start all replicas of a local group; without --detach, stay and stop them at Ctrl-C."""
     from pbft.cli.attached import run_attached
@@ -102,8 +112,20 @@ def up(
     target = find_group(directory, running=False)
     files = read_group(target)
     end = f"stop them: pbft down{_named(target)}" if detach else "Ctrl-C stops them"
-    replicas = listing(range(files.group.n))
-    run_attached(files, find_client(files, None), detach, lambda *_: say(f"{replicas} run and answer; {end}"))
+    liars = read_liars(liar or [], files)
+    if len(liars) == files.group.n:
+        raise Failure("somebody in the group must not lie; leave a replica out of --liar")
+    honest = [each for each in range(files.group.n) if each not in liars]
+
+    def ready(*_: object) -> None:
+        if liars:
+            faults = files.group.quorums.faults
+            more = "" if len(liars) <= faults else f"; with more than {faults} of them nothing is promised"
+            told = ", ".join(f"replica {each} ({misbehaviour})" for each, misbehaviour in liars.items())
+            say(f"liars run in place of {told}{more}", "yellow")
+        say(f"{listing(honest)} run and answer; {end}")
+
+    run_attached(files, find_client(files, None), detach, ready, liars)
 
 
 def down(directory: GroupArgument = None) -> None:

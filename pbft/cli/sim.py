@@ -1,11 +1,13 @@
-"""`pbft sim`: one simulated run, replayed by its seed.
+"""`pbft sim`: one simulated run, replayed by its seed or from a file.
 
 Owns: this command, and how a plan and its end are printed. What is drawn and judged is `pbft.testing`'s matter.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -17,7 +19,7 @@ from pbft.core.group import MIN_REPLICAS
 from pbft.wording import quote, suggest
 
 if TYPE_CHECKING:
-    from pbft.testing.swarm import Outcome, Report
+    from pbft.testing.swarm import Outcome, Plan, Report
 
 _MOST_REPLICAS: Final = 31
 """Simulated at most: the messages of a run grow with the square."""
@@ -32,14 +34,22 @@ PlantOption = Annotated[
         "--plant",
         metavar="BUG",
         show_default=False,
-        help="Plant a bug to see it caught: prepared, committed, stable or view_change, that quorum one short.",
+        help="Plant a bug to see it caught: one of those that `pbft mutants --list` names.",
     ),
 ]
 
 
 def sim(
-    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Which run.")],
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="S", min=0, show_default=False, help="Which run: draw it.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", show_default=False, help="Which run: read it from a file.")
+    ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Print every line of the trace.")] = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", show_default=False, help="Write the run's plan to a file.")
+    ] = None,
     replicas: ReplicasOption = None,
     plant: PlantOption = None,
     as_json: JsonOption = False,
@@ -47,22 +57,39 @@ def sim(
     """Replay one simulated run: its plan, and what came of it. Ends with 1 when it broke an invariant."""
     check_replicas(replicas)
     check_plant(plant)
-    from pbft.testing.swarm import Plan, report
+    from pbft.testing.swarm import report_plan, write_plan
 
-    plan = Plan.draw(seed, replicas)
+    chosen, replay = _choose(seed, plan, replicas, plant)
+    if save is not None:
+        write_plan(save, chosen)
     if not as_json:
-        for line in plan.told():
+        for line in chosen.told():
             say(line, "dim")
-    done = report(seed, plant, _print_line if trace and not as_json else None, replicas)
+    echo = (_print_line_as_json if as_json else _print_line) if trace else None
+    done = report_plan(chosen, replay, plant, echo)
     if as_json:
-        say_json({**describe(done), "plan": plan.told()})
+        say_json({**describe(done), "plan": chosen.told()})
     elif done.outcome is None:
-        say(f"seed {seed} failed.", "red")
+        say(f"{'the plan' if seed is None else f'seed {seed}'} failed.", "red")
         say_lines(done.failure)
     else:
         say(words(done, done.outcome))
     if done.outcome is None:
         raise typer.Exit(ExitCode.REJECTED)
+
+
+def _choose(seed: int | None, path: Path | None, replicas: int | None, plant: str | None) -> tuple[Plan, str]:
+    """Return the run that is asked for, and the command that shows it again."""
+    from pbft.testing.swarm import Plan, command, read_plan, replay_command
+
+    if (seed is None) == (path is None):
+        raise Failure("say which run, by --seed S or by --plan FILE" + ("" if seed is None else ", not by both"))
+    if path is None:
+        assert seed is not None
+        return Plan.draw(seed, replicas), command(seed, plant, replicas)
+    if replicas is not None:
+        raise Failure("a plan says how many replicas it has: leave out --replicas")
+    return read_plan(path), replay_command(path, plant)
 
 
 def check_replicas(replicas: int | None) -> None:
@@ -73,10 +100,12 @@ def check_replicas(replicas: int | None) -> None:
 
 def check_plant(plant: str | None) -> None:
     """Refuse a bug that nobody can plant."""
-    from pbft.testing.swarm import PLANTS
+    if plant is None:
+        return
+    from pbft.testing.mutants import catalogue
 
-    if plant is not None and plant not in PLANTS:
-        raise Failure(f"there is no bug {quote(plant)} to plant{suggest(plant, PLANTS)}")
+    if plant not in catalogue():
+        raise Failure(f"there is no bug {quote(plant)} to plant{suggest(plant, catalogue())}")
 
 
 def say_lines(text: str) -> None:
@@ -88,6 +117,11 @@ def say_lines(text: str) -> None:
 def _print_line(line: str) -> None:
     # Not by a console of its own: a trace has tens of thousands of lines.
     print(clean(line))
+
+
+def _print_line_as_json(line: str) -> None:
+    at_ms, _, told = line.strip().partition(" ")
+    print(json.dumps({"at_ms": int(at_ms), "trace": told}))
 
 
 def words(done: Report, outcome: Outcome) -> str:
@@ -102,6 +136,8 @@ def words(done: Report, outcome: Outcome) -> str:
 def describe(done: Report) -> dict[str, Any]:
     """Return a run's end for a program."""
     told: dict[str, Any] = {"seed": done.seed, "ok": done.outcome is not None, "seconds": round(done.seconds, 3)}
+    if done.reached is not None:
+        told |= asdict(done.reached)
     if done.outcome is None:
-        return {**told, "failure": done.failure, "replay": done.replay}
-    return {**told, **asdict(done.outcome)}
+        told |= {"oracle": done.oracle, "failure": done.failure, "replay": done.replay}
+    return told

@@ -11,13 +11,16 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import say, say_json
+from pbft.cli.shrunk import shrink_and_keep
 from pbft.cli.sim import PlantOption, ReplicasOption, check_plant, check_replicas, describe, say_lines, words
+from pbft.cli.sums import Sums, told_paths
 from pbft.cli.where import JsonOption
 from pbft.wording import count, quote
 
@@ -28,8 +31,6 @@ _RANGE: Final = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 _FEW: Final = 4
 """So many seeds are run here: to start processes for them would take longer."""
 
-_SUMMED: Final = ("deliveries", "virtual_ms", "sequences", "calls", "view_changes", "checkpoints", "transfers")
-
 
 def swarm(
     seeds: Annotated[str, typer.Option("--seeds", metavar="A:B", help="The seeds from A up to, not including, B.")],
@@ -39,35 +40,44 @@ def swarm(
         int | None,
         typer.Option("--jobs", metavar="N", min=1, show_default=False, help="Processes. Default: one a processor."),
     ] = None,
+    no_shrink: Annotated[bool, typer.Option("--no-shrink", help="Do not shrink what fails to a smaller plan.")] = False,
+    save: Annotated[
+        Path, typer.Option("--save", metavar="DIR", help="Where shrunk plans go. Nothing there is overwritten.")
+    ] = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Run many simulated groups, and report those that break. Ends with 1 when any did."""
+    """Run many simulated groups, and report those that break. Ends with 1 when any did.
+
+    The first seed that each oracle found wanting is shrunk to a plan that still fails, and written to a file.
+    """
     first, end = _read_range(seeds)
     check_replicas(replicas)
     check_plant(plant)
-    from pbft.testing.swarm import Pool
+    from pbft.testing.swarm import Plan, Pool
 
     began = time.perf_counter()
-    ran = failed = 0
-    totals = dict.fromkeys(_SUMMED, 0)
+    sums = Sums()
     interrupted = False
     try:
         with _progress(end - first, as_json) as advance, Pool(1 if end - first <= _FEW else jobs) as pool:
             for done in pool.reports(range(first, end), plant, replicas):
-                ran += 1
-                if done.outcome is None:
-                    failed += 1
-                else:
-                    totals = {name: totals[name] + getattr(done.outcome, name) for name in _SUMMED}
+                sums.count(done)
                 advance(done)
+        seconds = time.perf_counter() - began
+        for oracle, seed in sums.found.items() if not no_shrink else ():
+            shrink_and_keep(Plan.draw(seed, replicas), oracle, plant, save, as_json)
     except KeyboardInterrupt:
         interrupted = True
-    counts = _counts(ran, failed, totals, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+    failed = sums.failed
+    counts = sums.told(seconds)
+    if not as_json:
+        say_lines("\n".join(told_paths(sums.times, sums.runs)))
     if as_json:
         say_json({**counts, "interrupted": interrupted})
     else:
         if interrupted:
-            say(f"interrupted after {ran} of {count(end - first, 'seed')}", "yellow")
+            say(f"interrupted after {sums.seeds} of {count(end - first, 'seed')}", "yellow")
         say(_sum_up(counts), "red" if failed else "green")
     if interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -135,23 +145,13 @@ def _say_failure(done: Report) -> None:
         say(f"replay: {done.replay}")
 
 
-def _counts(seeds: int, failed: int, totals: dict[str, int], seconds: float) -> dict[str, Any]:
-    return {
-        "seeds": seeds,
-        "failed": failed,
-        **totals,
-        "seconds": round(seconds, 3),
-        "deliveries_per_second": round(totals["deliveries"] / seconds),
-        "virtual_hours_per_minute": round(totals["virtual_ms"] / 60_000 / seconds, 2),
-    }
-
-
 def _sum_up(counts: dict[str, Any]) -> str:
     seeds = count(counts["seeds"], "seed")
     ended = f"{counts['failed']} of {seeds} failed" if counts["failed"] else f"{seeds} agreed and finished"
     return (
         f"{ended}: {counts['deliveries']} deliveries, {counts['view_changes']} view changes, "
-        f"{counts['checkpoints']} checkpoints, {counts['transfers']} transfers in {counts['seconds']} s "
+        f"{counts['checkpoints']} checkpoints, {counts['transfers']} transfers, {counts['undecided']} histories "
+        f"undecided in {counts['seconds']} s "
         f"({counts['deliveries_per_second']} deliveries a second, {counts['virtual_hours_per_minute']} simulated "
         "hours a minute)"
     )

@@ -276,6 +276,7 @@ class Agreement:
 
     def _accept(self, proposal: Proposal, slot: Slot) -> None:
         slot.proposal, slot.renewal, slot.held_back = proposal, None, None
+        slot.proposed_ms = self._out.now.monotonic_ms
         self._log.keep(slot)
         if self.is_primary:
             # The NEW-VIEW was this vote; from now on its batch goes out beside it.

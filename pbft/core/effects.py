@@ -151,6 +151,7 @@ class Cause(Enum):
 
     STALLED = "nothing was executed though something waits"
     UNFAIR = "others are served twice while a request waits"
+    SLOW = "requests lie with the primary for much longer than they need"
     NO_NEW_VIEW = "the new view did not come"
     NO_PROGRESS = "the new view executed nothing"
     JOINED = "f+1 others have left it"

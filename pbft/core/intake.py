@@ -162,14 +162,14 @@ class Intake:
     def _on_status(self, status: Status, sender: ReplicaId) -> None:
         """Answer a peer with just what it lacks and this replica has (design 4.9)."""
         self._repair.claim(sender, status.executed)
-        if not self._repair.hears(sender):
+        if not self._repair.hears(sender, asks=status.asks):
             return
         sent = self._view_changes.answer(
             status, sender, lambda view: self._repair.is_turn(view, view, status.attempt, sender)
         )
         sent += self._checkpoints.answer(status, sender)
         sent += self._repair.answer(status, sender, self._agreement.view)
-        self._repair.answered(sender, sent)
+        self._repair.answered(sender, sent, asks=status.asks)
         ours = self._standing()
         if status.asks and (ours.executed, ours.target, ours.stable) != (status.executed, status.target, status.stable):
             self._repair.tell(sender, ours)

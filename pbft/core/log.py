@@ -42,6 +42,8 @@ class Slot:
     sequence: int
     proposal: Proposal | None = None
     """What the primary of this view proposed, with its batch."""
+    proposed_ms: int | None = None
+    """When that was accepted here."""
     renewal: Envelope | None = None
     """What a new view proposes again, while its batch is missing here: the pre-prepare without it."""
     earlier: dict[bytes, Proposal] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class Slot:
             self.earlier[self.proposed.digest] = self.proposed
             if len(self.earlier) > KEPT_BATCHES:
                 del self.earlier[next(iter(self.earlier))]
-        self.proposal = self.renewal = self.held_back = None
+        self.proposal = self.proposed_ms = self.renewal = self.held_back = None
         self.prepares, self.commits = Votes(), Votes()
         self.prepared = False
         self.judged.clear()

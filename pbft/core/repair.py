@@ -56,8 +56,11 @@ class Repair:
         self._settings = settings
         self._interval_ms = settings.status_interval_ms
         self._claims: dict[ReplicaId, int] = {}
-        self._answer_ms: dict[ReplicaId, int] = {}
-        """When each peer's next status is answered again."""
+        self._answer_ms: dict[tuple[ReplicaId, bool], int] = {}
+        """When each peer's next status is answered again: apart for questions and for accounts given in answer.
+
+        Where timers run in step both of a peer come in one moment, and an account does not tell what was asked in vain.
+        """
         self._spent_ms: dict[ReplicaId, int] = {}
         """Until when each peer's share of bytes is spent, if it asked for as many as it may all the time."""
         self.attempts = 0
@@ -144,14 +147,15 @@ class Repair:
 
     # Answering.
 
-    def hears(self, sender: ReplicaId) -> bool:
-        """Say whether a peer's question is answered now: one that asks too often is not answered more often."""
+    def hears(self, sender: ReplicaId, *, asks: bool) -> bool:
+        """Say whether a peer's status is answered now: one that speaks too often is not answered more often."""
         now_ms = self._out.now.monotonic_ms
-        return now_ms >= max(self._answer_ms.get(sender, now_ms), self._spent_ms.get(sender, now_ms) - self._burst_ms)
+        due_ms = self._answer_ms.get((sender, asks), now_ms)
+        return now_ms >= max(due_ms, self._spent_ms.get(sender, now_ms) - self._burst_ms)
 
-    def answered(self, sender: ReplicaId, sent_bytes: int) -> None:
+    def answered(self, sender: ReplicaId, sent_bytes: int, *, asks: bool) -> None:
         """Note what a peer was sent: after many bytes it waits the longer."""
-        self._answer_ms[sender] = self._out.now.monotonic_ms + self._settings.repair_gap_ms
+        self._answer_ms[sender, asks] = self._out.now.monotonic_ms + self._settings.repair_gap_ms
         self.spent(sender, sent_bytes)
 
     def spent(self, sender: ReplicaId, sent_bytes: int) -> None:
@@ -166,7 +170,8 @@ class Repair:
 
     @property
     def _burst_ms(self) -> int:
-        return _BURST * self._settings.repair_bytes // self._settings.repair_bytes_per_ms
+        # At least what one moment allows: with tiny settings nothing large would ever be sent otherwise.
+        return max(1, _BURST * self._settings.repair_bytes // self._settings.repair_bytes_per_ms)
 
     def tell(self, peer: ReplicaId, standing: Standing) -> None:
         """Tell one peer where this replica stands, without asking anything in turn."""

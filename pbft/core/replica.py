@@ -61,7 +61,7 @@ class Replica:
         self._log = Log(group.limits.log_size)
         self._early = Early(self.settings.early_bytes)
         self._waiting = WaitingRequests(self.settings)
-        self._timers = Timers(self._waiting, self.settings, group.limits)
+        self._timers = Timers(self._waiting, self.settings, group.limits, group.quorums)
         self._execution = Execution(group, application)
         self._service = Service(self._out, self._waiting, self._execution, self.settings)
         certificates = Certificates(group, self._out.genuine)
@@ -298,7 +298,7 @@ class Replica:
     def _leave(self, view: int, cause: Cause) -> None:
         """Vote no more in the present view and ask for a higher one (OSDI'99 section 4.4)."""
         self._agreement.leave()
-        self._timers.left()
+        self._timers.left(cause, self._out.now.monotonic_ms)
         timeout_ms = self._timers.timeout_ms
         self._out.notice(ViewChangeStarted(self._agreement.view, view, cause, timeout_ms))
         stable = self._checkpoints.proof
@@ -359,7 +359,7 @@ class Replica:
         self._out.notice(Executed(proposal.view, slot.sequence, proposal.digest, agreed_ms, fates))
         self._service.on_executed(self._agreement.view, slot.sequence, ran)
         fresh = [each.client for each in fates if each.outcomes]
-        self._timers.executed(slot.sequence, fresh, self._out.now.monotonic_ms)
+        self._timers.executed(slot.sequence, fresh, self._out.now.monotonic_ms, slot.proposed_ms)
         if self._checkpoints.is_due(slot.sequence):
             self._checkpoints.take(self._execution.snapshot())
 

@@ -39,6 +39,8 @@ class ReplicaSettings:
     """A session's last reply is sent again this far apart at most: a request may be much smaller than its reply."""
     view_timeout_ms: int = 1_000
     """A request that waits for so long without any progress is the primary's fault; doubled while views fail."""
+    replace_slow_primary: bool = True
+    """Whether a primary is replaced that serves all, but lets requests lie for much of the timeout (design 4.14)."""
     early_bytes: int = 256 * 1024
     """Bytes kept of each peer's messages for views and sequences that this replica has not come to."""
     unexecuted_bytes: int = 64 * 1024 * 1024

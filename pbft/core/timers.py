@@ -1,167 +1,25 @@
-"""When a replica gives up on a primary (OSDI'99 sections 4.4 and 4.5.2; design 4.8, 4.10).
+"""When a replica gives up on a primary (OSDI'99 sections 4.4 and 4.5.2; design 4.8, 4.10, 4.14).
 
-Owns: how long it waits, for what, and since when; which clients a primary passes over; and how the wait grows and
-shrinks. Knows no message and changes nothing: what it finds, the replica acts upon. A clock is not in here: whoever was
-paused hears first what came meanwhile, so that its late tick judges by that (design 4.10). Time spent executing counts,
-so the longest batch that the group's limits allow should run within the timeout.
+Owns: how long it waits, for what, and since when, and how the wait grows and shrinks. Knows no message and changes
+nothing: what it finds, the replica acts upon. A clock is not in here: whoever was paused hears first what came
+meanwhile, so that its late tick judges by that (design 4.10). Time spent executing counts, so the longest batch that
+the group's limits allow should run within the timeout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from pbft.core.effects import Cause
-from pbft.core.group import ClientKey, Limits
-from pbft.core.requests import Waiting, WaitingRequests
+from pbft.core.fairness import EIGHTH, Fairness
+from pbft.core.group import ClientKey, Limits, Quorums
+from pbft.core.pace import Pace
+from pbft.core.requests import WaitingRequests
 from pbft.core.settings import ReplicaSettings
 
-_EIGHTH: Final = 8
-"""Of a timeout: how far apart waiting requests are looked through, and how late others may do what we did."""
 _CALM: Final = 4
 """What is done within this part of a timeout shows that the timeout is too long."""
-_PEACE: Final = 100
-"""After as many times its patience, a client is given its first patience again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    """What a client got: how many fresh requests, the last one at which sequence and when."""
-
-    count: int = 0
-    sequence: int = 0
-    at_ms: int | None = None
-
-
-_NOTHING: Final = _Service()
-
-
-@dataclass(slots=True)
-class _Watch:
-    """How the primary treats the oldest request of a client.
-
-    `told_ms` and `mark` start over whenever the client is served, `first_told_ms` and `count` never do.
-    """
-
-    number: int
-    """Which request, by its arrival."""
-    served: int = 0
-    """At which sequence its client was last served, when `told_ms` and `mark` started over."""
-    told_ms: int | None = None
-    """When this replica relayed it to the primary, which by then had room for it."""
-    mark: int | None = None
-    """The greatest sequence proposed before the primary surely had it: whatever is beyond was made in its presence."""
-    first_told_ms: int | None = None
-    count: int | None = None
-    """How many requests of its client had executed when the primary surely had it for the first time."""
-
-
-class Fairness:
-    """Whether a primary passes a client over while it serves others (Aardvark, NSDI'09; design 4.10).
-
-    A correct primary gives clients turns (`WaitingRequests.take`): from when it has somebody's request, nobody else
-    gets two turns before that client gets one. It has the request once a backup relayed it, unless its room for this
-    client is full, and then the client is served soon. So with T the timeout, a primary is unfair
-
-    - *to a client*, which was not served since this replica relayed its oldest request, T ago: if meanwhile one and the
-      same other client was served in two batches beyond those proposed within half of T after the relay. How busy the
-      primary is does not matter, nor how many others there are, nor does it help to serve them by turns.
-    - *to a request*, whose client is served, if more of its client's requests ran since half of T after the first relay
-      than a client may have waiting at once: they go first come, first served.
-
-    The second rule can be played false by a client that keeps its share of the primary's room full whenever a backup
-    relays that request. Hence each time it speaks for a client, that client's patience doubles, until a hundred times
-    as much has passed: no client can keep replicas changing views for more than a hundredth of the time.
-
-    Both rest on relays and proposals that take less than a quarter of T each. Where they do not, T grows, since who
-    leaves a view as unfair doubles it.
-    """
-
-    def __init__(self, waiting: WaitingRequests, settings: ReplicaSettings, limits: Limits, now_ms: int) -> None:
-        self._waiting = waiting
-        self._share = max(settings.waiting_requests_per_client, limits.sessions_per_client)
-        self._since_ms = now_ms
-        self._executed = 0
-        self._services: dict[ClientKey, _Service] = {}
-        self._twice = 0
-        """The greatest sequence at which a client was served that was served again at a later one."""
-        self._watches: dict[ClientKey, _Watch] = {}
-        self._doubts: dict[ClientKey, tuple[int, int]] = {}
-        """How often patience was doubled for a client, and until when that is remembered."""
-
-    def restart(self, now_ms: int) -> None:
-        """Judge by what happens from now on."""
-        self._since_ms = now_ms
-        self._watches.clear()
-
-    def executed(self, sequence: int, clients: Sequence[ClientKey], now_ms: int) -> None:
-        """Note whom a batch served: one entry for each fresh request, since a replayed one serves nobody."""
-        if sequence != self._executed + 1:
-            # What lies between came as state: whom it served is not known.
-            self.restart(now_ms)
-        self._executed = sequence
-        for client in clients:
-            service = self._services.get(client, _NOTHING)
-            if service.sequence < sequence:
-                self._twice = max(self._twice, service.sequence)
-            self._services[client] = _Service(service.count + 1, sequence, now_ms)
-
-    def passed_over(self, now_ms: int, timeout_ms: int, proposed: int) -> bool:
-        """Look through the oldest requests, and say whether the primary is unfair to one.
-
-        `proposed` is the greatest sequence that anything is known to be proposed for.
-        """
-        found = False
-        for waiting in self._waiting.oldest():
-            client = waiting.signed.request.client
-            service = self._services.get(client, _NOTHING)
-            watch = self._watches.get(client)
-            if watch is None or watch.number != waiting.number:
-                watch = self._watches[client] = _Watch(waiting.number)
-            self._observe(watch, waiting, service, now_ms, timeout_ms, proposed)
-            found = found or self._is_client_passed_over(watch, now_ms, timeout_ms)
-            found = found or self._is_request_passed_over(watch, waiting, service, now_ms, timeout_ms)
-        return found
-
-    def _observe(
-        self, watch: _Watch, waiting: Waiting, service: _Service, now_ms: int, timeout_ms: int, proposed: int
-    ) -> None:
-        """Note when the primary was told, and half a timeout later what was proposed by then."""
-        if watch.served != service.sequence:
-            watch.served, watch.told_ms, watch.mark = service.sequence, None, None
-        relayed_ms = waiting.relayed_ms
-        if relayed_ms is not None and relayed_ms >= max(waiting.starts_ms, self._since_ms):
-            if watch.first_told_ms is None:
-                watch.first_told_ms = relayed_ms
-            # Until the primary has executed what served this client, its room for this client may be full.
-            has_room = service.at_ms is None or relayed_ms >= service.at_ms + timeout_ms // _EIGHTH
-            if watch.told_ms is None and has_room:
-                watch.told_ms = relayed_ms
-        if watch.mark is None and watch.told_ms is not None and now_ms >= watch.told_ms + timeout_ms // 2:
-            watch.mark = max(proposed, self._executed)
-        if watch.count is None and watch.first_told_ms is not None and now_ms >= watch.first_told_ms + timeout_ms // 2:
-            watch.count = service.count
-
-    def _is_client_passed_over(self, watch: _Watch, now_ms: int, timeout_ms: int) -> bool:
-        """Apply the first rule. Whoever was served twice beyond the mark is another client: this one was not since."""
-        if watch.mark is None or watch.told_ms is None:
-            return False
-        return now_ms >= watch.told_ms + timeout_ms and self._twice > watch.mark
-
-    def _is_request_passed_over(
-        self, watch: _Watch, waiting: Waiting, service: _Service, now_ms: int, timeout_ms: int
-    ) -> bool:
-        """Apply the second rule, and if it speaks, ask twice the patience of this client next time."""
-        if watch.count is None or service.count - watch.count <= self._share:
-            return False
-        client = waiting.signed.request.client
-        level, until_ms = self._doubts.get(client, (0, now_ms))
-        patience_ms = timeout_ms << (level if now_ms < until_ms else 0)
-        if now_ms < max(waiting.starts_ms, self._since_ms) + patience_ms:
-            return False
-        self._doubts[client] = (level + 1 if now_ms < until_ms else 1, now_ms + _PEACE * 2 * patience_ms)
-        return True
 
 
 class Timers:
@@ -173,6 +31,7 @@ class Timers:
       for a timeout, counted from when the earliest of these began to wait, from the entry, or from the last progress,
       whichever was last. Null and replayed requests are no progress for a request that waits.
     - UNFAIR, when others are served but somebody is passed over (`Fairness`).
+    - SLOW, when all are served, but later than need be (`Pace`), and something waits.
 
     Out of a view it waits for the NEW-VIEW, from when a quorum asks for the view: who is alone with its wish waits, and
     never runs on through views by itself (OSDI'99 section 4.5.2). It goes on to the next one with NO_NEW_VIEW.
@@ -186,16 +45,25 @@ class Timers:
     registered client, and looks through the waiting requests an eighth of a timeout apart at most.
     """
 
-    def __init__(self, waiting: WaitingRequests, settings: ReplicaSettings, limits: Limits, now_ms: int = 0) -> None:
+    def __init__(
+        self,
+        waiting: WaitingRequests,
+        settings: ReplicaSettings,
+        limits: Limits,
+        quorums: Quorums,
+        now_ms: int = 0,
+    ) -> None:
         self._waiting = waiting
         self._settings = settings
         self._fairness = Fairness(waiting, settings, limits, now_ms)
+        self._pace = Pace(settings, quorums, now_ms)
         self._level = 0
         self._in_view = True
         self._first_view = True
         self._fresh = False
         """Whether this view executed anything fresh since it was entered."""
         self._unfair = False
+        self._slow = False
         self._entered_ms = now_ms
         self._progressed_ms = now_ms
         self._begun_ms: int | None = None
@@ -225,12 +93,20 @@ class Timers:
         """Wait for no proposal any more: none is under way."""
         self._begun_ms = None
 
-    def executed(self, sequence: int, clients: Sequence[ClientKey], now_ms: int) -> None:
-        """Note that a batch ran, after what it settled was settled: `clients` has one entry for each fresh request."""
+    def executed(
+        self, sequence: int, clients: Sequence[ClientKey], now_ms: int, proposed_ms: int | None = None
+    ) -> None:
+        """Note that a batch ran, after what it settled was settled: `clients` has one entry for each fresh request.
+
+        `proposed_ms` is when its proposal was accepted in this view, None where it was not.
+        """
         settled_ms = self._waiting.take_settled_ms()
-        self._fairness.executed(sequence, clients, now_ms)
+        delays = self._fairness.executed(sequence, clients, now_ms)
         if not self._in_view:
             return
+        self._pace.served(delays)
+        if proposed_ms is not None:
+            self._pace.agreed(now_ms - proposed_ms)
         if clients:
             self._decay(settled_ms, now_ms)
             self._fresh = True
@@ -247,8 +123,12 @@ class Timers:
         if self._quorum_ms is not None:
             self._quorum_ms = now_ms
 
-    def left(self) -> None:
+    def left(self, cause: Cause, now_ms: int) -> None:
         """Leave a view, or give up one that was asked for: this replica asks for a higher one."""
+        if cause is Cause.SLOW:
+            self._pace.called(now_ms)
+        elif cause is Cause.JOINED and self._in_view:
+            self._pace.joined(now_ms)
         if not self._in_view or not self._fresh or self._unfair:
             self._level += 1
         self._in_view = False
@@ -264,11 +144,12 @@ class Timers:
         self._in_view = True
         self._first_view = False
         self._fresh = False
-        self._unfair = False
+        self._unfair = self._slow = False
         self._quorum_ms = None
         self._entered_ms = now_ms
         self._calm_ms = now_ms
         self._fairness.restart(now_ms)
+        self._pace.restart()
 
     # What the replica asks.
 
@@ -281,7 +162,10 @@ class Timers:
         if _is_due(self._look_ms, now_ms):
             self._looked_ms = now_ms
             self._unfair = self._fairness.passed_over(now_ms, self.timeout_ms, self._proposed)
-        return Cause.UNFAIR if self._unfair else None
+            self._slow = self._pace.is_slow(now_ms, self.timeout_ms)
+        if self._unfair:
+            return Cause.UNFAIR
+        return Cause.SLOW if self._slow else None
 
     @property
     def deadline_ms(self) -> int | None:
@@ -312,7 +196,7 @@ class Timers:
         earliest_ms = self._waiting.earliest_ms
         if earliest_ms is None:
             return None
-        return max(self._looked_ms, earliest_ms) + max(1, self.timeout_ms // _EIGHTH)
+        return max(self._looked_ms, earliest_ms) + max(1, self.timeout_ms // EIGHTH)
 
     def _decay(self, settled_ms: int | None, now_ms: int) -> None:
         """Halve the timeout if it has proven too long, now that something fresh ran."""

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from pbft.core.group import GENESIS_VERSION, Genesis, Group, GroupError, Limits, Member, RegisteredClient
 from pbft.core.settings import MAX_REPAIR_SLOTS, ReplicaSettings
@@ -119,9 +120,8 @@ def _read_limits(section: Section) -> Limits:
 
 def _read_settings(section: Section, group: Group) -> tuple[ReplicaSettings, int, bool]:
     standard = ReplicaSettings()
-    settings = ReplicaSettings(
-        **{each.name: section.number(each.name, getattr(standard, each.name)) for each in fields(standard)}
-    )
+    values: dict[str, Any] = {each.name: _read_setting(section, each.name, standard) for each in fields(standard)}
+    settings = ReplicaSettings(**values)
     if settings.window > group.limits.log_size:
         section.fail(f"window must be at most log_size, {group.limits.log_size}, not {settings.window}")
     if settings.repair_slots > MAX_REPAIR_SLOTS:
@@ -134,9 +134,14 @@ def _read_settings(section: Section, group: Group) -> tuple[ReplicaSettings, int
     datagram_bytes = section.number("datagram_bytes", DATAGRAM_BYTES, MIN_DATAGRAM_BYTES)
     if datagram_bytes > MAX_DATAGRAM_BYTES:
         section.fail(f"datagram_bytes must be at most {MAX_DATAGRAM_BYTES}, not {datagram_bytes}")
-    lab = section.take("lab", bool, "true or false") if "lab" in section.table else False
+    lab = section.switch("lab", usual=False)
     section.refuse_unknown()
     return settings, datagram_bytes, lab
+
+
+def _read_setting(section: Section, name: str, standard: ReplicaSettings) -> int | bool:
+    usual = getattr(standard, name)
+    return section.switch(name, usual) if isinstance(usual, bool) else section.number(name, usual)
 
 
 def _read_address(section: Section, key: str) -> Address:

@@ -53,6 +53,14 @@ class Section:
             self.fail(f"{key} must be a whole number of at least {least}, not {value}")
         return value
 
+    def switch(self, key: str, usual: bool) -> bool:
+        """Return true or false, or what is usual where there is no such entry."""
+        if key not in self.table:
+            self._known[key] = None
+            return usual
+        value: bool = self.take(key, bool, "true or false")
+        return value
+
     def key(self, key: str, size: int = 32) -> bytes:
         """Return `size` bytes from their hexadecimal digits."""
         words = f"{2 * size} hexadecimal digits in quotes"

@@ -81,7 +81,8 @@ _CLIENTS: Final = """\
 _SETTINGS: Final = f"""\
 # This host's own matter, and no part of the id: `lab` says that all replicas run on one machine, to play with,
 # `datagram_bytes` is the largest datagram sent, `window` how many sequences are in flight at most, `view_timeout_ms`
-# how long a primary may leave a request waiting before the replicas replace it. Before a replica moves to another host,
+# how long a primary may leave a request waiting before the replicas replace it, `replace_slow_primary` whether they
+# also replace one that answers all, but late. Before a replica moves to another host,
 # set `lab` to false and `datagram_bytes` to {DATAGRAM_BYTES} in every copy of this file: larger ones are sure to arrive
 # on one machine only. Settings that are not written here have their usual values.
 """
@@ -108,6 +109,7 @@ def _describe_settings(group: GroupFile) -> dict[str, Any]:
         "datagram_bytes": group.datagram_bytes,
         "window": group.settings.window,
         "view_timeout_ms": group.settings.view_timeout_ms,
+        "replace_slow_primary": group.settings.replace_slow_primary,
     }
     standard = ReplicaSettings()
     for each in fields(ReplicaSettings):

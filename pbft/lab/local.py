@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
 from pbft.client import Client
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile
-from pbft.lab.ports import refuse_taken
+from pbft.lab.ports import is_free, refuse_taken
 from pbft.lab.processes import Child, running, stop_children
 from pbft.lab.registry import note_started
 from pbft.lab.survey import Survey, survey
@@ -39,9 +39,19 @@ class Interrupted(Exception):
 class LocalGroup:
     """The replicas of one local group, as processes of ours. Leaving it stops them, unless they are detached."""
 
-    def __init__(self, files: GroupFile, interrupted: Callable[[], bool], hurry: Callable[[], bool]) -> None:
-        """`interrupted` is asked between steps of a start, and `hurry` while stopping."""
+    def __init__(
+        self,
+        files: GroupFile,
+        interrupted: Callable[[], bool],
+        hurry: Callable[[], bool],
+        liars: Mapping[int, str] | None = None,
+    ) -> None:
+        """`interrupted` is asked between steps of a start, and `hurry` while stopping.
+
+        `liars` says in place of which replicas a liar starts, and how it lies; all of them collude.
+        """
         self.files = files
+        self.liars = dict(liars or {})
         self.children: list[Child] = []
         self._interrupted = interrupted
         self._hurry = hurry
@@ -62,14 +72,16 @@ class LocalGroup:
     def start(self, client: str, detach: bool = False, note: bool = True) -> Survey:
         """Start all replicas and wait until each of them answers `client`; return what they say.
 
-        Raises GroupStartError, PortError or Interrupted. `note` makes this the group that commands mean by default.
+        Of a liar, which may never answer anybody, it is enough that it listens. Raises GroupStartError, PortError or
+        Interrupted. `note` makes this the group that commands mean by default.
         """
         self._refuse_others()
         refuse_taken([*self.files.replica_addresses, *self.files.client_addresses])
         for replica in range(self.files.group.n):
             if self._interrupted():
                 raise Interrupted
-            self.children.append(Child(self.files, replica, detach))
+            colluders = list(self.liars) if replica in self.liars else ()
+            self.children.append(Child(self.files, replica, detach, self.liars.get(replica), colluders))
         ready = asyncio.run(self._wait_ready(client))
         self._detached = detach
         if note:
@@ -79,6 +91,10 @@ class LocalGroup:
     def ended(self) -> list[Child]:
         """Return the replicas whose process has ended."""
         return [child for child in self.children if child.exit_code is not None]
+
+    def _lies(self, replica: int) -> bool:
+        """Say whether a liar has its sockets open in place of a replica."""
+        return replica in self.liars and not is_free(self.files.client_addresses[replica])
 
     def _refuse_others(self) -> None:
         directory = self.files.directory
@@ -111,10 +127,10 @@ class LocalGroup:
                     words = child.last_words() or f"its process ended with code {child.exit_code}"
                     raise GroupStartError(f"replica {child.replica} did not start: {words}")
                 found = await survey(asking, self.files, _ASK_SECONDS)
-                if len(found.answering) == self.files.group.n:
+                missing = [each.replica for each in found.seen if each.report is None and not self._lies(each.replica)]
+                if not missing:
                     return found
                 if time.monotonic() > end:
-                    missing = [each.replica for each in found.seen if each.report is None]
                     raise GroupStartError(
                         f"replicas {', '.join(map(str, missing))} did not answer within {READY_SECONDS:.0f} seconds; "
                         f"see {self.files.directory / 'data'}"

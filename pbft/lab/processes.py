@@ -29,18 +29,31 @@ _PAUSE_SECONDS: Final = 0.02
 class Child:
     """One replica, started by this process."""
 
-    def __init__(self, files: GroupFile, replica: int, detach: bool) -> None:
-        """Start it. Detached it lives on by itself; otherwise it ends when this process does, however that comes."""
+    def __init__(
+        self,
+        files: GroupFile,
+        replica: int,
+        detach: bool,
+        misbehaviour: str | None = None,
+        colluders: Sequence[int] = (),
+    ) -> None:
+        """Start it. Detached it lives on by itself; otherwise it ends when this process does, however that comes.
+
+        With a `misbehaviour`, as `pbft liar` takes it, a liar starts in its place, with the keys of its colluders.
+        """
         self.replica = replica
         folder = files.data(replica)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._output = folder / _OUTPUT_NAME
-        options = [] if detach else ["--with-parent"]
+        program, options = "pbft.lab.child", [] if detach else ["--with-parent"]
+        if misbehaviour is not None:
+            program = "pbft.lab.liar"
+            options = [misbehaviour, f"--colluders={','.join(map(str, colluders))}", *options]
         with self._output.open("wb") as output:
             # A process group of its own: a Ctrl-C at the terminal is for the launcher, which stops replicas in order.
             self._process = subprocess.Popen(
                 # -P: what lies in the working directory must not stand in for Python's own modules.
-                [sys.executable, "-P", "-m", "pbft.lab.child", str(files.directory), str(replica), *options],
+                [sys.executable, "-P", "-m", program, str(files.directory), str(replica), *options],
                 stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=output,

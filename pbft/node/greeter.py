@@ -92,10 +92,17 @@ class Greeter:
         return Verdict(False, drop, challenge if len(challenge.to_bytes()) <= size else None)
 
     def address_of(self, client: ClientKey, session: bytes, now_ms: int) -> SocketAddress | None:
-        """Return the address that a session has proven, or None: then nothing may be sent to it."""
+        """Return the address that a session has proven, or None: then nothing may be sent to it.
+
+        Whoever is answered is alive, though it may have asked another replica: other sessions of its client push it out
+        last.
+        """
         sessions = self._proven.get(client)
         proven = sessions.get(session) if sessions else None
-        return proven.address if proven and now_ms - proven.heard_ms <= self._idle_ms else None
+        if sessions is None or proven is None or now_ms - proven.heard_ms > self._idle_ms:
+            return None
+        sessions.move_to_end(session)
+        return proven.address
 
     def sessions(self) -> int:
         """Return how many sessions have a proven address."""

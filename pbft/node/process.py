@@ -12,10 +12,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pbft.core.group import ReplicaId
 from pbft.core.replica import Replica
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile, read_group
@@ -25,7 +27,7 @@ from pbft.machine import Application
 from pbft.net.names import follow_names
 from pbft.net.transport import RECEIVE_BUFFER_BYTES
 from pbft.node.assembly import StartError, open_driver
-from pbft.node.driver import Driver
+from pbft.node.driver import Driven, Driver
 from pbft.node.event_log import EventLog
 from pbft.node.evidence import EvidenceFolder
 from pbft.node.incidents import Incidents
@@ -37,23 +39,52 @@ EXIT_INTERNAL_ERROR: Final = 70
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A replica's place in its group, and what whoever takes it works with."""
+
+    files: GroupFile
+    me: ReplicaId
+    key: PrivateKey
+    another: Callable[[], Replica]
+    """Makes one more core of this replica, under the same keys, on a state machine of its own."""
+
+
+@dataclass(frozen=True)
+class Occupant:
+    """Who takes a replica's seat. As it stands, the replica itself; a lab may seat something else around it."""
+
+    name: str
+    """What sentences about this process call it."""
+    take: Callable[[Replica, Seat], Driven] = lambda replica, _: replica
+    """Returns what is driven in the replica's place. Raises an error of one sentence when it cannot."""
+    notes: Mapping[str, object] = field(default_factory=dict)
+    """What the first line of the log says of it."""
+
+
 def run_replica(
-    directory: Path, index: int, *, with_parent: bool = False, ready: Callable[[str], None] = lambda _: None
+    directory: Path,
+    index: int,
+    *,
+    with_parent: bool = False,
+    ready: Callable[[str], None] = lambda _: None,
+    occupant: Occupant | None = None,
 ) -> int:
     """Run one replica until SIGTERM or SIGINT; return the exit code: 0, 2 when it cannot start, 70 after a bug.
 
     What went wrong is one sentence on standard error; that it runs already is one such reason. `with_parent` also
     stops it when its standard input ends, which happens whenever the process that holds the other end is gone. `ready`
-    is told where clients reach it, once they do.
+    is told where clients reach it, once they do. `occupant` is who takes its seat, itself unless somebody is given.
     """
     try:
         files = read_group(directory)
         if not 0 <= index < files.group.n:
             raise StartError(f"there is no replica {index} in {directory}; its replicas are 0 to {files.group.n - 1}")
         with _marked(files, directory, index):
-            application, key = _prepare(files, index)
+            make, key = _prepare(files, index)
+            seated = occupant or Occupant(f"replica {index}")
             with _signals_restored(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                return runner.run(_serve(files, index, application, key, with_parent, ready))
+                return runner.run(_serve(files, index, make, key, with_parent, ready, seated))
     except PbftError as error:
         print(error, file=sys.stderr)
         return EXIT_CANNOT_START
@@ -75,8 +106,11 @@ def _marked(files: GroupFile, directory: Path, index: int) -> Iterator[None]:
         mark.release()
 
 
-def _prepare(files: GroupFile, index: int) -> tuple[Application, PrivateKey]:
-    """Read everything else a replica needs. Raises an error of one sentence for whatever does not fit."""
+def _prepare(files: GroupFile, index: int) -> tuple[Callable[[], Application], PrivateKey]:
+    """Read everything else a replica needs: what makes its application, and its key.
+
+    Raises an error of one sentence for whatever does not fit.
+    """
     group = files.group
     key = PrivateKey.load(files.replica_key(index))
     member = group.members[index]
@@ -92,7 +126,7 @@ def _prepare(files: GroupFile, index: int) -> tuple[Application, PrivateKey]:
             f"{files.path} names {files.application}, which is {name}, but the group agreed on "
             f"{group.genesis.application}; name that class under [application]"
         )
-    return create_application(application, dict(group.genesis.parameters)), key
+    return lambda: create_application(application, dict(group.genesis.parameters)), key
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -106,14 +140,19 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 async def _serve(
     files: GroupFile,
     index: int,
-    application: Application,
+    make: Callable[[], Application],
     key: PrivateKey,
     with_parent: bool,
     ready: Callable[[str], None],
+    occupant: Occupant,
 ) -> int:
-    folder = files.data(index)
-    replica = Replica(index, files.group, application, key, Libsodium(), files.settings)
-    driver = await open_driver(files, replica, key)
+    def core(application: Application) -> Replica:
+        return Replica(index, files.group, application, key, Libsodium(), files.settings)
+
+    folder, application = files.data(index), make()
+    replica = core(application)
+    seat = Seat(files, index, key, lambda: core(make()))
+    driver = await open_driver(files, occupant.take(replica, seat), key)
     try:
         log = EventLog(folder / "log.jsonl")
     except OSError as error:
@@ -123,7 +162,7 @@ async def _serve(
     if with_parent:
         _stop_with_parent(driver.stop)
     names = asyncio.create_task(follow_names(files.replica_addresses, driver.addresses, driver.family))
-    _note_start(log, driver, files)
+    _note_start(log, driver, files, occupant.notes)
     incidents = Incidents(log, application, EvidenceFolder(files.evidence(index), files.group))
     driver.watchers.append(incidents.watch)
     ready(str(files.client_addresses[index]))
@@ -131,7 +170,7 @@ async def _serve(
         await driver.run()
     except Exception as error:
         log.fail("failed", error, executed=replica.status().executed, **incidents.summary())
-        print(f"replica {index} stopped on an internal error; see {folder / 'log.jsonl'}", file=sys.stderr)
+        print(f"{occupant.name} stopped on an internal error; see {folder / 'log.jsonl'}", file=sys.stderr)
         return EXIT_INTERNAL_ERROR
     else:
         log.note("stopped", executed=replica.status().executed, **incidents.summary())
@@ -142,7 +181,7 @@ async def _serve(
         log.close()
 
 
-def _note_start(log: EventLog, driver: Driver, files: GroupFile) -> None:
+def _note_start(log: EventLog, driver: Driver, files: GroupFile, notes: Mapping[str, object]) -> None:
     me, granted = driver.replica.me, driver.granted_receive_bytes
     log.note(
         "ready",
@@ -153,6 +192,7 @@ def _note_start(log: EventLog, driver: Driver, files: GroupFile) -> None:
         client_address=str(files.client_addresses[me]),
         durable=driver.durable,
         receive_buffer_bytes=granted,
+        **notes,
     )
     if granted < RECEIVE_BUFFER_BYTES:
         log.warn(

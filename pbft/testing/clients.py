@@ -6,6 +6,7 @@ sends.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,6 +21,9 @@ from pbft.machine import Outcome, Rejected, encode_operation
 from pbft.testing.network import WALL_START_MS, Address
 
 MAX_INBOX: Final = 10_000
+
+# One for all groups of this process: numbers are compared within a run only, and nothing else depends on them.
+_EVENTS: Final = itertools.count(1)
 
 
 class CallFailed(Exception):
@@ -41,6 +45,18 @@ class Call:
         self.client = client
         self.name = name
         self.args = args
+        self.data = b""
+        """The operation's bytes, as replicas execute them."""
+        self.called_ms = 0
+        """The virtual time at which it was called."""
+        self.called_event = 0
+        """The place of its call among all calls and ends of calls: a millisecond may hold several."""
+        self.ended_ms: int | None = None
+        """The virtual time at which its client accepted the group's answer, or its refusal."""
+        self.ended_event: int | None = None
+        """The place of its end among all calls and ends of calls."""
+        self.session: bytes = b""
+        """The session whose request it rode in, once it is answered: `completed` has that request's timestamp."""
         self.completed: Completed | None = None
         """The group's answer, once f+1 replicas gave it."""
         self.refusal: RefusalReason | None = None
@@ -102,12 +118,19 @@ class SimulatedClient:
         self.inbox: deque[tuple[Address, Sender, Envelope]] = deque()
         self._called = called
         self._calls: dict[int, Call] = {}
+        self.calls: list[Call] = []
+        """All that it ever called, in order."""
+        self.sessions: dict[bytes, None] = {session.id: None}
+        """The ids under which its session has been open, in order: a refusal makes it take another."""
 
     def call(self, name: str, *args: Any, receipt: bool = False, **kwargs: Any) -> Call:
         """Start an operation and return it; operations that wait at the same time ride in one request."""
         call = Call(self.label, name, args)
-        ticket = self.session.submit(encode_operation(name, args, kwargs), self.now(), receipt)
+        call.data = encode_operation(name, args, kwargs)
+        ticket = self.session.submit(call.data, self.now(), receipt)
+        call.called_ms, call.called_event = self._moment(), next(_EVENTS)
         self._calls[ticket] = call
+        self.calls.append(call)
         self._called(self)
         return call
 
@@ -131,7 +154,9 @@ class SimulatedClient:
     def receive(self, envelope: Envelope, sender: Sender) -> list[SessionEffect]:
         """Hand the session a replica's message."""
         assert isinstance(sender, int), "clients hear from replicas only"
-        return self.session.receive(envelope, sender, self.now())
+        effects = self.session.receive(envelope, sender, self.now())
+        self.sessions[self.session.id] = None
+        return effects
 
     def tick(self) -> list[SessionEffect]:
         """Let the session do what is due."""
@@ -142,9 +167,11 @@ class SimulatedClient:
         if isinstance(effect, Send):
             return
         call = self._calls.pop(effect.ticket)
+        call.ended_ms, call.ended_event = self._moment(), next(_EVENTS)
         if isinstance(effect, Lost):
             call.refusal = effect.reason
         else:
             call.completed = effect
+            call.session = self.session.id
         if call.then is not None:
             call.then()

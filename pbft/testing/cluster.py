@@ -1,7 +1,7 @@
 """A whole group in one process, on virtual time, replayed by its seed.
 
-Owns: how a run is set up, and what a test says to it and asks of it. The replicas and sessions inside are the very
-classes that run in production. Real time, sockets and disks do not exist here.
+Owns: what a test says to a run and asks of it. The replicas and sessions inside are the very classes that run in
+production. Real time, sockets and disks do not exist here.
 
 Read a scenario aloud:
 
@@ -22,21 +22,25 @@ from typing import Any, Final
 
 from pbft.core.effects import Evidence, Executed, Persist, Reason
 from pbft.core.envelope import Envelope, Sender
-from pbft.core.group import Genesis, Group, Limits, Member, Quorums, RegisteredClient, ReplicaId
+from pbft.core.group import Limits, Quorums, ReplicaId
 from pbft.core.replica import Replica
-from pbft.core.session import Session
-from pbft.core.settings import Now, ReplicaSettings, SessionSettings
-from pbft.encoding import Plain, digest
+from pbft.core.settings import ReplicaSettings, SessionSettings
+from pbft.encoding import Plain
 from pbft.loading import create_application
 from pbft.machine import Application
-from pbft.testing.byzantine.adversary import Adversary, Means
+from pbft.testing.byzantine.adversary import Adversary
 from pbft.testing.clients import Call, SimulatedClient
 from pbft.testing.engine import Engine
+from pbft.testing.faulty_clients.faulty_client import Faulty, FaultyClient, Speech
+from pbft.testing.founding import Founding
 from pbft.testing.histories import histories_agree
-from pbft.testing.network import WALL_START_MS, Network, Spread
+from pbft.testing.linearizability import Execute, Linearizable, Undecided, execute_plainly
+from pbft.testing.network import Network, Spread
 from pbft.testing.oracles import Facts, OracleFailure, oversee
+from pbft.testing.oracles.base import Watcher
+from pbft.testing.oracles.linearizable import judge_calls
 from pbft.testing.oracles.liveness import LIVENESS, recovery_ms
-from pbft.testing.signers import Identity, Keyring, Scheme
+from pbft.testing.signers import Identity, Scheme
 from pbft.testing.station import Kept, Station
 from pbft.testing.trace import DEFAULT_LINES, Trace
 
@@ -51,10 +55,11 @@ class NotFinished(AssertionError):
 class Cluster:
     """n replicas, some of them as wicked as you like, and clients. Nothing happens until the cluster is run.
 
-    `byzantine` maps replica numbers to adversaries, which collude. Replicas' wall clocks differ by `clock_skew_ms` at
-    most, and those in `wall_ahead_ms` go wrong by that much besides. `parameters` are the application's own, and
-    `invariant` says what is wrong with it after a batch, or None (O12). `trace_lines` is how many lines are kept (None
-    keeps all), `replay` the command that shows this run again.
+    `byzantine` maps replica numbers to adversaries, which collude, and hold the keys of those `clients` that are
+    `colluders`. Replicas' wall clocks differ by `clock_skew_ms` at most, and those in `wall_ahead_ms` go wrong by that
+    much besides. `parameters` are the application's own, and `invariant` says what is wrong with it after a batch, or
+    None (O12). `trace_lines` is how many lines are kept (None keeps all), `replay` the command that shows this run
+    again.
 
     For tests that plant a bug, `quorums` holds wrong counts, `replica_type` is a replica that is not correct though it
     counts as such, and `without_oracles` names the oracles to leave out.
@@ -68,6 +73,7 @@ class Cluster:
         *,
         byzantine: Mapping[ReplicaId, type[Adversary]] | None = None,
         clients: Sequence[str] = ("alice", "bob"),
+        colluders: Sequence[str] = (),
         parameters: Mapping[str, Plain] | None = None,
         loss: float = 0.0,
         duplicate: float = 0.0,
@@ -89,29 +95,28 @@ class Cluster:
     ) -> None:
         self.seed = seed
         self._replay = replay
-        self._replica_type = replica_type
         self._settings = settings or ReplicaSettings()
         self._session_settings = session_settings or SessionSettings()
-        self._clocks = random.Random(f"{seed}/clocks")
         self._skew_ms = clock_skew_ms
-        self._wall_ahead_ms = dict(wall_ahead_ms or {})
-        self._keys = Keyring(seed, signatures)
-        self.verifier = self._keys.verifier
+        self._founding = Founding(seed, n, clients, signatures, clock_skew_ms)
+        self.verifier = self._founding.keys.verifier
         """What checks this run's signatures, for receipts and evidence."""
-        self._replica_keys = {i: self._keys.identity(f"replica {i}") for i in range(n)}
-        self._client_keys = {name: self._keys.identity(f"client {name}") for name in clients}
-        self.group = self._group(application.__name__, dict(parameters or {}), limits or Limits(), quorums)
+        plain = dict(parameters or {})
+        self.group = self._founding.group(application.__name__, plain, limits or Limits(), quorums)
         self.network = Network(random.Random(f"{seed}/network"), loss, duplicate, reorder, delay_ms, spread)
-        self.trace = Trace({key.public_key: name for name, key in self._client_keys.items()}, trace_lines)
+        self.trace = Trace(self._founding.names, trace_lines)
 
         def make() -> Application:
-            return create_application(application, dict(parameters or {}))
+            return create_application(application, dict(plain))
 
-        stations = tuple(self._station(i, make(), byzantine or {}) for i in range(n))
+        stations = self._founding.stations(
+            self.group, make, replica_type, self._settings, byzantine or {}, colluders, wall_ahead_ms or {}
+        )
         self._correct = tuple(station for station in stations if station.correct)
         correct = tuple(station.id for station in self._correct)
-        facts = Facts(self.group, self._keys.verifier, correct, make, invariant)
-        self._engine = Engine(self.network, self.trace, oversee(facts, without_oracles), stations)
+        self._facts = Facts(self.group, self.verifier, correct, make, invariant)
+        self._overseer = oversee(self._facts, without_oracles)
+        self._engine = Engine(self.network, self.trace, self._overseer, stations)
 
     # What a test starts.
 
@@ -121,27 +126,34 @@ class Cluster:
 
     def client(self, name: str, wall_ahead_ms: int = 0) -> SimulatedClient:
         """Open one session under a registered client's key, on a host whose wall clock may be wrong."""
-        key = self._client_keys.get(name)
-        if key is None:
-            raise ValueError(f"no client is called {name!r}; this group knows {', '.join(self._client_keys)}")
-        before = sum(1 for each in self._engine.clients.values() if each.key == key.public_key)
+        engine, key = self._engine, self._founding.identity(name).public_key
+        before = sum(1 for each in engine.clients.values() if each.key == key)
         label = name if before == 0 else f"{name}/{before + 1}"
-        offset_ms = self._clocks.randrange(1_000_000)
-        session = Session(
-            self.group,
-            key.public_key,
-            key.signer,
-            self._keys.verifier,
-            digest(b"pbft/sim-entropy", b"%d" % self.seed, label.encode()),
-            Now(self.now_ms + offset_ms, WALL_START_MS + self.now_ms + wall_ahead_ms),
-            self._session_settings,
-        )
-        engine = self._engine
-        client = SimulatedClient(
-            label, key.public_key, session, offset_ms, wall_ahead_ms, lambda: engine.now_ms, engine.attend
+        client = self._founding.client(
+            self.group, name, label, self._session_settings, wall_ahead_ms, lambda: engine.now_ms, engine.attend
         )
         engine.admit(client)
         return client
+
+    def let_loose(self, name: str, kind: type[Faulty], say: Speech | None = None) -> Faulty:
+        """Start a faulty client under a registered client's key, from now until it is stopped.
+
+        `say` makes its operations, by number; without it they change no state. Whose kind is a stranger to the group
+        has a key of its own, whatever its name.
+        """
+        engine, label = self._engine, f"{name}~{kind.__name__}"
+        before = sum(1 for each in engine.faulty_clients if each == label or each.startswith(f"{label}/"))
+        label += f"/{before + 1}" if before else ""
+        client = self._founding.faulty_client(self.group, name, label, kind, say, lambda: engine.now_ms)
+        engine.let_loose(client)
+        self.trace.note(self.now_ms, label, "let loose")
+        return client
+
+    def stop(self, *clients: FaultyClient) -> None:
+        """Stop faulty clients: these, or all of them. What they sent before arrives all the same."""
+        for client in clients or tuple(self._engine.faulty_clients.values()):
+            client.stop()
+            self.trace.note(self.now_ms, client.label, "stopped")
 
     def gather(self, *calls: Call, within_ms: int = PATIENCE_MS) -> list[Any]:
         """Run until every call has ended and return their values, in the order of the calls.
@@ -181,9 +193,18 @@ class Cluster:
                     raise NotFinished(f"no {waiting_for()} within {within_ms} ms\n{self.story()}")
 
     def run_until_level(self, within_ms: int = PATIENCE_MS) -> None:
-        """Run until all correct replicas that live have come equally far, by executing or by taking over a state."""
+        """Run until all correct replicas that live have come equally far, by executing or by taking over a state.
+
+        While faulty clients keep them busy there may be no such moment: then each has to come as far as any is now.
+        """
+        goal = max(station.executed for station in self._living)
+
+        def level() -> bool:
+            executed = [station.executed for station in self._living]
+            return max(executed) == min(executed) or (self._engine.loose and min(executed) >= goal)
+
         self.run_until(
-            lambda: len(dict.fromkeys(station.executed for station in self._living)) == 1,
+            level,
             within_ms,
             lambda: f"equal histories: executed {[station.executed for station in self._living]}",
         )
@@ -257,7 +278,11 @@ class Cluster:
 
     def identity(self, name: str) -> Identity:
         """Return keys of somebody whom the group need not know; `client NAME` and `replica I` are the group's own."""
-        return self._keys.identity(name)
+        return self._founding.keys.identity(name)
+
+    def watch(self, kind: type[Watcher]) -> Watcher:
+        """Show a watcher all that oracles see, from now on, and return it."""
+        return self._overseer.watch(kind)
 
     # What a test asks.
 
@@ -320,6 +345,14 @@ class Cluster:
         """
         return histories_agree(self._correct)
 
+    def check_linearizable(self, execute: Execute = execute_plainly) -> Linearizable | Undecided:
+        """Hold all calls so far against one copy of the application (O10); `execute` tells how a model executes one.
+
+        Raises OracleFailure when no order of them explains all answers; says when the search gave up.
+        """
+        with self._telling():
+            return judge_calls(self._facts, self._engine.clients.values(), execute)
+
     def trace_digest(self) -> str:
         """Return the digest of the whole trace so far, in hex: equal runs have equal ones (O17)."""
         return self.trace.digest()
@@ -329,37 +362,6 @@ class Cluster:
         lines = "\n".join(f"    {line}" for line in self.trace.last())
         told = f"seed {self.seed}, at {self.now_ms} ms; last lines of the trace:\n{lines}"
         return f"{told}\nreplay: {self._replay_hint()}"
-
-    # Setting up.
-
-    def _group(self, application: str, parameters: dict[str, Plain], limits: Limits, quorums: Quorums | None) -> Group:
-        genesis = Genesis(
-            nonce=self._keys.nonce(),
-            members=tuple(Member(i, key.public_key, key.link_key) for i, key in self._replica_keys.items()),
-            clients=tuple(RegisteredClient(name, k.public_key, k.link_key) for name, k in self._client_keys.items()),
-            application=application,
-            parameters=tuple(sorted(parameters.items())),
-            limits=limits,
-        )
-        group = Group.of(genesis)
-        return group if quorums is None else Group(genesis, quorums)
-
-    def _station(
-        self,
-        i: ReplicaId,
-        application: Any,
-        byzantine: Mapping[ReplicaId, type[Adversary]],
-    ) -> Station:
-        core = self._replica_type(
-            i, self.group, application, self._replica_keys[i].signer, self._keys.verifier, self._settings
-        )
-        offset_ms = self._clocks.randrange(1_000_000)
-        skew_ms = self._clocks.randint(-self._skew_ms, self._skew_ms) + self._wall_ahead_ms.get(i, 0)
-        if i not in byzantine:
-            return Station(core, offset_ms, skew_ms)
-        signers = {colluder: self._replica_keys[colluder].signer for colluder in sorted(byzantine)}
-        means = Means(i, self.group, signers, random.Random(f"{self.seed}/adversary {i}"))
-        return Station(byzantine[i](core, means), offset_ms, skew_ms)
 
     def _unanswered(self, call: Call) -> str:
         heard = self._engine.clients[call.client].session.heard()

@@ -1,7 +1,7 @@
 """A network on virtual time: seeded delay, loss, duplication and reordering, and the faults a test asks for by name.
 
-Owns: the order of events, and the fate of every envelope between two addresses. Knows nothing of what envelopes
-mean beyond their kind, and nothing of who reads them.
+Owns: the order of events, and the fate of every envelope between two addresses. Knows nothing of what envelopes mean
+beyond what sentences about them read (`verbs.py`), and nothing of who receives them.
 
 Time is in whole milliseconds. Events of one millisecond happen in the order in which they were planned, so a run
 depends on nothing but its seed.
@@ -14,11 +14,12 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Generic, Literal, TypeVar
 
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
+from pbft.testing.verbs import Sentence, Verb, parse
 
 Address = ReplicaId | str
 """Where envelopes go: a replica by its number, a client's session by its label ("alice", "alice/2")."""
@@ -79,27 +80,28 @@ class Rule:
     A rule does nothing until one of its verbs is called, and again nothing once `first` envelopes met it.
     """
 
-    kind: Kind | None
-    src: tuple[Address, ...] | None
-    dst: tuple[Address, ...] | None
-    where: Callable[[Envelope], bool] | None
-    copies: int = 1
-    extra_ms: int = 0
+    sentence: Sentence
+    where: Callable[[Envelope], bool] | None = None
     left: int | None = None
+    """How many envelopes it still applies to; None for all that come."""
     met: int = field(default=0)
     """How many envelopes this rule has met so far."""
 
+    def __str__(self) -> str:
+        """Return the rule as a sentence that `Network.let` reads; a function to choose envelopes is left out."""
+        return str(self.sentence)
+
     def drop(self, first: int | None = None) -> Rule:
         """Lose them: all, or the first so many."""
-        return self._arm(0, 0, first)
+        return self._arm(Verb(copies=0), first)
 
     def delay(self, extra_ms: int, first: int | None = None) -> Rule:
         """Deliver them this much later than the network would."""
-        return self._arm(1, extra_ms, first)
+        return self._arm(Verb(later_ms=extra_ms), first)
 
     def duplicate(self, copies: int = 2, first: int | None = None) -> Rule:
         """Deliver each this many times, every copy with a delay of its own."""
-        return self._arm(copies, 0, first)
+        return self._arm(Verb(copies=copies), first)
 
     def stop(self) -> None:
         """Let everything pass from now on."""
@@ -109,9 +111,7 @@ class Rule:
         """Say whether the envelope meets this rule, and count it if so."""
         if (
             self.left == 0
-            or (self.kind is not None and envelope.kind is not self.kind)
-            or (self.src is not None and src not in self.src)
-            or (self.dst is not None and dst not in self.dst)
+            or not self.sentence.means(src, dst, envelope)
             or (self.where is not None and not self.where(envelope))
         ):
             return False
@@ -120,8 +120,8 @@ class Rule:
             self.left -= 1
         return True
 
-    def _arm(self, copies: int, extra_ms: int, first: int | None) -> Rule:
-        self.copies, self.extra_ms, self.left = copies, extra_ms, first
+    def _arm(self, verb: Verb, first: int | None) -> Rule:
+        self.sentence, self.left = replace(self.sentence, verb=verb, first=first), first
         return self
 
 
@@ -158,6 +158,7 @@ class Network:
         """How often each link is cut, in one direction: faults overlap, and one that ends does not mend another's."""
         self._isolated: Counter[Address] = Counter()
         self._rules: list[Rule] = []
+        self._losing: list[Callable[[Address, Address, Envelope], bool]] = []
 
     # What a test says.
 
@@ -169,11 +170,21 @@ class Network:
         where: Callable[[Envelope], bool] | None = None,
     ) -> Rule:
         """Name some envelopes; say next what becomes of them: `drop`, `delay`, `duplicate`. The first rule met wins."""
-        if len(self._rules) >= MAX_RULES:
-            raise OverflowError(f"a network takes at most {MAX_RULES} rules; heal() forgets them")
-        rule = Rule(kind, _several(src), _several(dst), where, left=0)
-        self._rules.append(rule)
-        return rule
+        kinds = None if kind is None else (kind,)
+        return self._add(Rule(Sentence(kinds, _several(src), _several(dst)), where, left=0))
+
+    def let(self, sentence: str) -> Rule:
+        """Let a sentence come true: "prepares of view 1 from 3 to 1: drop". `pbft.testing.verbs` has the grammar.
+
+        The first rule met wins, whichever way it was made; cuts come before all rules. Raises ValueError with what to
+        write instead.
+        """
+        said = parse(sentence)
+        return self._add(Rule(said, left=said.first))
+
+    def lose(self, lost: Callable[[Address, Address, Envelope], bool]) -> None:
+        """Ask somebody else about every envelope first: what it says yes to is lost, until the network heals."""
+        self._losing.append(lost)
 
     def cut(self, one: Address, other: Address) -> None:
         """Let nothing pass between two addresses, in both directions."""
@@ -221,6 +232,7 @@ class Network:
 
     def heal(self) -> None:
         """Mend all cuts, and forget all rules and the delays of single links. Loss and its like stay as they are."""
+        self._losing.clear()
         self._cuts.clear()
         self._isolated.clear()
         self._rules.clear()
@@ -242,13 +254,22 @@ class Network:
         """Return after how many milliseconds each copy of the envelope arrives; an empty list means that it is lost."""
         if (src, dst) in self._cuts or src in self._isolated or dst in self._isolated:
             return []
+        if any(lost(src, dst, envelope) for lost in self._losing):
+            return []
         rule = next((each for each in self._rules if each.takes(src, dst, envelope)), None)
         if rule is not None:
-            return [self._delay(src, dst) + rule.extra_ms for _ in range(rule.copies)]
+            verb = rule.sentence.verb
+            return [self._delay(src, dst) + verb.later_ms for _ in range(verb.copies)]
         if self.loss and self._chance.random() < self.loss:
             return []
         copies = 2 if self.duplicate and self._chance.random() < self.duplicate else 1
         return [self._delay(src, dst) for _ in range(copies)]
+
+    def _add(self, rule: Rule) -> Rule:
+        if len(self._rules) >= MAX_RULES:
+            raise OverflowError(f"a network takes at most {MAX_RULES} rules; heal() forgets them")
+        self._rules.append(rule)
+        return rule
 
     def _delay(self, src: Address, dst: Address) -> int:
         low, high = self._links.get((src, dst), self.delay_ms) if self._links else self.delay_ms

@@ -23,7 +23,7 @@ from pbft.core.effects import (
 )
 from pbft.core.envelope import Envelope, Kind, Sender
 from pbft.core.group import ClientKey, ReplicaId
-from pbft.core.messages import Hello, unpack
+from pbft.core.messages import Hello, Request, unpack
 from pbft.core.replica import Replica
 from pbft.core.settings import Now
 from pbft.encoding import EncodingError
@@ -31,7 +31,7 @@ from pbft.testing.byzantine.adversary import Adversary
 from pbft.testing.network import WALL_START_MS, Address
 
 MAX_INBOX: Final = 10_000
-MAX_ADDRESSES: Final = 4_096
+MAX_ADDRESSES_PER_CLIENT: Final = 64
 KEPT_PERSISTS: Final = 1_024
 KEPT_EVIDENCE: Final = 1_024
 KEPT_STEPS: Final = 4_096
@@ -66,7 +66,8 @@ class Station:
         self.wall_ahead_ms = wall_ahead_ms
         """How far this replica's wall clock is ahead of the right time."""
         self._offset_ms = offset_ms
-        self._addresses: dict[tuple[ClientKey, bytes], str] = {}
+        self._addresses: dict[ClientKey, dict[bytes, str]] = {}
+        """By client and session; whoever was heard and answered longest ago stands first."""
 
     @property
     def correct(self) -> bool:
@@ -99,21 +100,32 @@ class Station:
         return None if deadline is None else deadline - self._offset_ms
 
     def learn_address(self, src: Address, sender: Sender, envelope: Envelope) -> None:
-        """Remember where a client's session can be answered. In the simulator every address counts as proven."""
-        if envelope.kind is not Kind.HELLO or isinstance(src, int) or isinstance(sender, int):
+        """Remember where a client's session can be answered. In the simulator every address counts as proven.
+
+        A client has room for so many sessions, as with a real replica. Where the room is full, a request brings back a
+        session that it has lost: a real replica would challenge it, and it would prove its address anew.
+        """
+        greeting = envelope.kind is Kind.HELLO
+        if not (greeting or envelope.kind is Kind.REQUEST) or isinstance(src, int) or isinstance(sender, int):
             return
         try:
-            session = unpack(Hello, envelope.body).session
+            said = unpack(Hello, envelope.body) if greeting else unpack(Request, envelope.body)
         except EncodingError:
             return
-        self._addresses.pop((sender, session), None)
-        if len(self._addresses) >= MAX_ADDRESSES:
-            del self._addresses[next(iter(self._addresses))]
-        self._addresses[sender, session] = src
+        sessions = self._addresses.setdefault(sender, {})
+        known = sessions.pop(said.session, None)
+        if known is None and not greeting and len(sessions) < MAX_ADDRESSES_PER_CLIENT:
+            return
+        if len(sessions) >= MAX_ADDRESSES_PER_CLIENT:
+            del sessions[next(iter(sessions))]
+        sessions[said.session] = src if greeting or known is None else known
 
     def address(self, client: ClientKey, session: bytes) -> str | None:
-        """Return where a client's session said it is."""
-        return self._addresses.get((client, session))
+        """Return where a client's session said it is. Who is answered is in use, though it asks the primary alone."""
+        sessions = self._addresses.get(client, {})
+        if session in sessions:
+            sessions[session] = sessions.pop(session)
+        return sessions.get(session)
 
     def perform(self, effects: list[Effect]) -> None:
         """Make durable what must be before anything leaves, and note what watchers ask for."""

@@ -21,7 +21,7 @@ class Backup:
         self.scene = scene or Scene(clients=("alice", "bob", "carol", "dave"))
         settings = settings or ReplicaSettings(view_timeout_ms=T)
         self.waiting = WaitingRequests(settings)
-        self.timers = Timers(self.waiting, settings, Limits())
+        self.timers = Timers(self.waiting, settings, Limits(), self.scene.group.quorums)
         self.now_ms = 0
         self.executed = 0
 
@@ -59,6 +59,10 @@ class Backup:
         """Ask whether it is time to leave."""
         self.now_ms = now_ms
         return self.timers.cause(now_ms)
+
+    def leave(self, cause: Cause = Cause.STALLED) -> None:
+        """Leave the view, or the one asked for."""
+        self.timers.left(cause, self.now_ms)
 
     @property
     def deadline(self) -> int:

@@ -56,7 +56,7 @@ def test_after_an_unfair_view_the_next_primary_is_given_twice_the_time():
     backup.hear("alice", 0)
     assert busy(backup, LATEST_MS, "bob") is Cause.UNFAIR
     assert backup.at(backup.now_ms) is Cause.UNFAIR
-    backup.timers.left()
+    backup.leave()
     assert backup.timers.timeout_ms == 2 * T
     backup.timers.entered(backup.now_ms)
     assert backup.at(backup.now_ms) is None
@@ -201,7 +201,7 @@ def test_a_new_primary_has_to_be_told_anew():
     backup = Backup()
     each = backup.hear("alice", 0)
     assert busy(backup, 900, "bob") is None
-    backup.timers.left()
+    backup.leave()
     backup.waiting.unpropose()
     backup.timers.entered(1_000)
     backup.now_ms = 1_000
@@ -214,7 +214,7 @@ def test_nobody_is_watched_out_of_a_view():
     """What runs there was proposed by a primary that is gone."""
     backup = Backup()
     backup.hear("alice", 0)
-    backup.timers.left()
+    backup.leave()
     assert busy(backup, 5 * T, "bob") is None
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from pbft.core.batches import SignedRequest
 from pbft.core.effects import Cause
-from pbft.core.group import Limits
+from pbft.core.group import Limits, Quorums
 from pbft.core.requests import WaitingRequests
 from pbft.core.settings import ReplicaSettings, SessionSettings
 from pbft.core.timers import Timers
@@ -44,10 +44,12 @@ class Overload:
         self.events: list[tuple[int, int, Callable[[], None]]] = []
         self.planned = 0
         self.at_primary, self.at_backup = WaitingRequests(SETTINGS), WaitingRequests(SETTINGS)
-        self.timers = Timers(self.at_backup, SETTINGS, LIMITS)
+        self.timers = Timers(self.at_backup, SETTINGS, LIMITS, Quorums.of(4))
         self.ran: dict[str, dict[bytes, int]] = {"primary": {}, "backup": {}}
         """The greatest timestamp that each session has executed, as each of the two knows."""
         self.assigned = self.executed_by_primary = self.executed = self.seen = 0
+        self.proposed_ms: dict[int, int] = {}
+        """When the backup saw each proposal."""
         self.primary_free_ms = self.backup_free_ms = 0
         """When each of the two has executed all that was proposed so far: the primary is a little behind."""
         self.longest_wait_ms = 0
@@ -120,6 +122,7 @@ class Overload:
 
     def see(self, sequence: int) -> None:
         self.seen = max(self.seen, sequence)
+        self.proposed_ms[sequence] = self.now_ms
         if self.seen > self.executed:
             self.timers.begun(self.now_ms, self.seen)
 
@@ -135,7 +138,7 @@ class Overload:
             self.longest_wait_ms, self.now_ms - (self.now_ms if oldest_ms is None else oldest_ms)
         )
         fresh = self.note(batch, self.at_backup, "backup")
-        self.timers.executed(sequence, [each.request.client for each in fresh], self.now_ms)
+        self.timers.executed(sequence, [each.request.client for each in fresh], self.now_ms, self.proposed_ms[sequence])
         if self.seen > sequence:
             self.timers.begun(self.now_ms, self.seen)
         else:

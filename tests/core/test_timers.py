@@ -83,7 +83,7 @@ def test_every_step_forward_starts_the_wait_anew(step):
     elif step == "progressed":
         backup.timers.progressed(600)
     else:
-        backup.timers.left()
+        backup.leave()
         backup.timers.entered(600)
     timeout_ms = backup.timers.timeout_ms
     assert backup.at(600 + timeout_ms - 1) is None
@@ -153,7 +153,7 @@ def test_who_left_alone_waits_for_ever():
     backup = Backup()
     backup.hear("alice", 0)
     backup.timers.begun(0, 1)
-    backup.timers.left()
+    backup.leave()
     backup.hear("bob", 2 * T)
     assert backup.timers.deadline_ms is None
     assert backup.at(1_000_000) is None
@@ -163,7 +163,7 @@ def test_the_new_view_is_waited_for_from_a_quorum_on():
     """To the millisecond; each further message that shows the quorum again puts nothing off (OSDI'99 section 4.5.2)."""
     backup = Backup()
     backup.run(5, "alice")
-    backup.timers.left()
+    backup.leave()
     for now_ms in (3 * T, 3 * T + 1, 3 * T + 500):
         backup.timers.quorum(now_ms)
     assert backup.timers.timeout_ms == T
@@ -175,9 +175,9 @@ def test_the_new_view_is_waited_for_from_a_quorum_on():
 def test_each_view_asked_for_needs_a_quorum_of_its_own():
     """The next wait begins with the next quorum, not with the last one."""
     backup = Backup()
-    backup.timers.left()
+    backup.leave()
     backup.timers.quorum(10)
-    backup.timers.left()
+    backup.leave()
     assert backup.timers.deadline_ms is None
     backup.timers.quorum(90_000)
     assert backup.timers.deadline_ms == 90_000 + 4 * T
@@ -187,7 +187,7 @@ def test_others_that_go_on_and_state_that_arrives_excuse_the_new_primary():
     """Who catches up meanwhile has not yet heard what the others have."""
     backup = Backup()
     backup.run(5, "alice")
-    backup.timers.left()
+    backup.leave()
     backup.timers.progressed(150)
     assert backup.timers.deadline_ms is None
     backup.timers.quorum(200)
@@ -200,14 +200,14 @@ def test_a_quorum_seen_in_a_view_starts_nothing():
     backup = Backup()
     backup.timers.quorum(10)
     assert backup.timers.deadline_ms is None
-    backup.timers.left()
+    backup.leave()
     assert backup.timers.deadline_ms is None
 
 
 def test_a_view_that_executed_something_and_stops_has_stalled():
     """The words tell apart a primary that never worked from one that works no more."""
     backup = Backup()
-    backup.timers.left()
+    backup.leave()
     backup.timers.entered(100)
     backup.hear("bob", 200)
     backup.run(300)
@@ -223,7 +223,7 @@ def test_the_timeout_doubles_with_every_view_that_comes_to_nothing_and_has_no_ca
     """Never entered, or entered in vain: a cap could lie below what messages really take (OSDI'99 section 4.5.2)."""
     backup = Backup()
     for level in range(1, 60):
-        backup.timers.left()
+        backup.leave()
         assert backup.timers.timeout_ms == T << level
         if level % 2:
             backup.timers.entered(level)
@@ -234,24 +234,24 @@ def test_a_view_that_executed_something_fresh_leaves_the_timeout_as_it_is():
     backup = Backup()
     backup.run(10)
     backup.run(20, "alice")
-    backup.timers.left()
+    backup.leave()
     assert backup.timers.timeout_ms == T
-    backup.timers.left()
+    backup.leave()
     assert backup.timers.timeout_ms == 2 * T
     backup.timers.entered(50)
     backup.run(60)
-    backup.timers.left()
+    backup.leave()
     assert backup.timers.timeout_ms == 4 * T
 
 
 def test_what_runs_after_leaving_does_not_count_for_the_view_asked_for():
     """A replica executes what quorums commit in the view it left; the next one has yet to show something."""
     backup = Backup()
-    backup.timers.left()
+    backup.leave()
     backup.run(50, "alice")
-    backup.timers.left()
+    backup.leave()
     backup.timers.entered(150)
-    backup.timers.left()
+    backup.leave()
     assert backup.timers.timeout_ms == 8 * T
 
 
@@ -262,7 +262,7 @@ def grown(levels: int) -> Backup:
     """Return a replica that has just entered a view after so many that failed."""
     backup = Backup()
     for _ in range(levels):
-        backup.timers.left()
+        backup.leave()
     backup.timers.entered(0)
     return backup
 
@@ -325,7 +325,7 @@ def test_what_waited_through_a_view_change_waits_from_the_entry():
     backup = Backup()
     backup.hear("alice", 0)
     backup.timers.begun(0, 1)
-    backup.timers.left()
+    backup.leave()
     backup.timers.entered(50 * T)
     backup.run(50 * T + 100, "alice")
     backup.timers.idle()
@@ -336,7 +336,7 @@ def test_what_waited_through_a_view_change_waits_from_the_entry():
 def test_a_view_just_entered_has_proven_nothing_yet():
     """However long ago the last slow one was: the timeout is as long as it is because the views before failed."""
     backup = Backup()
-    backup.timers.left()
+    backup.leave()
     backup.timers.entered(101 * T)
     backup.run(101 * T + 10, "alice")
     assert backup.timers.timeout_ms == 2 * T
@@ -345,7 +345,7 @@ def test_a_view_just_entered_has_proven_nothing_yet():
 def test_nothing_shrinks_out_of_a_view():
     """What commits there was proposed by a primary that is gone."""
     backup = Backup()
-    backup.timers.left()
+    backup.leave()
     for now_ms in range(100, 5 * T, 100):
         backup.run(now_ms, "alice")
     assert backup.timers.timeout_ms == 2 * T

@@ -170,3 +170,14 @@ def test_an_ipv6_address_is_an_address():
 
     assert desk.judge(hello(cookie=cookie), ALICE, home, 1_000, 0).passes
     assert desk.address_of(ALICE, SESSION, 0) == home
+
+
+def test_a_session_that_is_answered_is_pushed_out_last():
+    """It asks the primary alone, so a backup hears its greeting and no more; but it answers it again and again."""
+    desk = greeter(sessions=4)
+    prove(desk)
+    for number in range(8):
+        assert desk.address_of(ALICE, SESSION, number) == HOME
+        prove(desk, b"short lived %04d" % number, AWAY, now_ms=number)
+    assert desk.address_of(ALICE, SESSION, 8) == HOME
+    assert desk.sessions() == 4

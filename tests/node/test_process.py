@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from pbft.client import Client
+from pbft.core.replica import Replica
 from pbft.group_file import GroupFile
+from pbft.node.assembly import StartError
+from pbft.node.driver import Driven
 from pbft.node.marks import FILE_NAME, Mark, holder
-from pbft.node.process import run_replica
+from pbft.node.process import Occupant, Seat, run_replica
 from tests.node.groups import write_files
 from tests.node.processes import answering, start_replica, started
 
@@ -203,10 +207,40 @@ def test_a_replica_runs_once(tmp_path, capsys):
     mark.release()
 
 
+def test_whoever_takes_the_seat_of_a_replica(tmp_path, capsys):
+    """It gets the core, and may make others of the same replica, each on a machine of its own; or it cannot start."""
+    files = write_files(tmp_path / "group")
+    seen: list[tuple[Replica, Seat]] = []
+
+    def take(replica: Replica, seat: Seat) -> Driven:
+        seen.append((replica, seat))
+        raise StartError("the seat is taken")
+
+    assert run_replica(files.directory, 2, occupant=Occupant("nobody", take)) == 2
+
+    assert capsys.readouterr().err == "the seat is taken\n"
+    ((replica, seat),) = seen
+    others = [seat.another(), seat.another()]
+    assert {each.me for each in (replica, *others)} == {seat.me} == {2}
+    assert len({id(each) for each in (replica, *others)}) == 3
+    assert seat.key.public_key == files.group.members[2].public_key
+    assert holder(files.data(2)) is None
+
+
+def test_the_first_line_of_the_log_tells_who_took_the_seat(tmp_path):
+    """An occupant's notes stand in the line that says that it is ready; a replica itself has none."""
+    files = write_files(tmp_path / "group")
+
+    def stop(_: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert run_replica(files.directory, 0, ready=stop, occupant=Occupant("somebody", notes={"lies": True})) == 0
+    assert run_replica(files.directory, 0, ready=stop) == 0
+    assert [line.get("lies") for line in events(files, 0) if line["event"] == "ready"] == [True, None]
+
+
 def test_a_bug_ends_the_process_with_70_and_leaves_its_traceback_in_the_log(tmp_path, capsys, monkeypatch):
     """An error that no rule foresees stops the replica at once, and says where to look."""
-    from pbft.core.replica import Replica
-
     files = write_files(tmp_path / "group")
 
     def broken(self: Replica, now: object) -> None:

@@ -134,15 +134,15 @@ def test_one_order_through_many_views(n):
     for view in range(5):
         primary = view % n
         deaf = [replica for replica in range(n) if replica != primary]
-        rules = [group.network.on(kind, dst=deaf).drop() for kind in (Kind.COMMIT, Kind.COMMITTED)]
+        group.network.let(f"commits of view {view} to {', '.join(map(str, deaf))}: drop")
+        certificates = group.network.on(Kind.COMMITTED, dst=deaf).drop()
         calls = [session.call("write", f"{session.label} {view}") for session in sessions]
         group.run_until(partial(have_executed, group, [primary], 3 * (view + 1)))
         assert not have_executed(group, deaf, 3 * (view + 1))
         group.network.isolate(primary)
         group.run_until(partial(have_left, group, deaf, view))
-        for rule in rules:
-            rule.stop()
         group.gather(*calls)
+        certificates.stop()
         group.network.rejoin(primary)
         group.run_until_level()
         assert have_executed(group, range(n), 3 * (view + 1))

@@ -121,7 +121,7 @@ def test_indy_1720_view_numbers_leapfrogged() -> None:
         highest = max((held.vote.view for who, held in self._votes.items() if who != self._out.me), default=0)
         return highest + 1 if highest > self.target else None
 
-    both(scenario, (ViewChanges, "joined", leaping), fails=NotFinished, words="no answer to alice.add")
+    both(scenario, (ViewChanges, "joined", leaping), fails=OracleFailure, words="followed 2 others to view 2, which no")
 
 
 def test_sawtooth_133_the_view_change_timer_started_too_early() -> None:

@@ -96,6 +96,11 @@ class Load:
         self._running = False
         return [call for call in self.calls if not call.done]
 
+    @property
+    def pending(self) -> int:
+        """How many calls are not answered yet."""
+        return sum(1 for call in self.calls if not call.done)
+
     def answers(self, client: str) -> int:
         """Return how many calls of a client were answered."""
         return sum(1 for call in self.calls if call.client == client and call.done)

@@ -1,4 +1,4 @@
-"""Wicked primaries (P1 to P6, P8): correct replicas stay equal, serve everybody, and replace whom they must."""
+"""Wicked primaries (P1 to P8): correct replicas stay equal, serve everybody, and replace whom they must."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from pbft.testing.byzantine import (
     Adversary,
     Censor,
     Equivocator,
+    FadingPrimary,
     ForgingPrimary,
     GappyPrimary,
+    GrudgingPrimary,
     OutOfBounds,
     PartialPrimary,
     RepeatingPrimary,
     Silent,
+    SlowPrimary,
+    SlowVoter,
     SwappingPrimary,
     TimeLiar,
     TwoFaced,
@@ -200,6 +204,25 @@ def test_p5_what_one_backup_is_told_reaches_all(n: int) -> None:
 
 
 @SIZES
+def test_p5_a_primary_that_stops_when_f_and_one_were_told_loses_nothing(n: int) -> None:
+    """f primaries each tell f+1 backups one proposal, and then nobody anything: it is carried over, or asked anew.
+
+    The others may bring it to an end without them, so that their timers start anew, once for each such primary.
+    """
+    group = Cluster(Counter, seed=88, n=n, byzantine=primaries(n, FadingPrimary))
+    alice, bob = group.clients("alice", "bob")
+    anew_ms = sum(ReplicaSettings().view_timeout_ms << i for i in range(faults(n)))
+
+    calls = (alice.call("add", 5), bob.call("add", 2))
+    totals = group.gather(*calls, within_ms=served_ms(faults(n), waits=2) + anew_ms)
+
+    assert max(totals) == 7
+    assert min(group.views()) >= 1
+    group.run_until_level()
+    assert group.histories_agree()
+
+
+@SIZES
 @pytest.mark.parametrize("seed", [86, 87])
 def test_p6_a_censored_client_is_served(n: int, seed: int) -> None:
     """Two clients keep the primaries busy, who are deaf to Alice: that others are served does not calm her backups.
@@ -224,6 +247,43 @@ def test_p6_a_censored_client_is_served(n: int, seed: int) -> None:
     assert len(load.answered_ms) > served + 10, "others were served meanwhile"
     group.finish(*load.stop())
     assert group.histories_agree()
+
+
+@SIZES
+def test_p6_a_client_served_just_often_enough_is_served(n: int) -> None:
+    """f primaries let one client wait until its backups are about to complain: it is slow, and always served."""
+    group = Cluster(Counter, seed=89, n=n, byzantine=primaries(n, GrudgingPrimary), clients=("alice", "bob"))
+    load = Load(group, "alice", "bob", think_ms=50)
+
+    group.run(5_000)
+
+    assert 3 <= load.answers("alice") < load.answers("bob")
+    group.finish(*load.stop())
+    assert load.exactly_once()
+    assert group.histories_agree()
+
+
+@SIZES
+@pytest.mark.parametrize("kind", [SlowPrimary, SlowVoter])
+def test_p7_a_slow_primary_that_nobody_replaces_serves_within_its_timeouts(n: int, kind: type[SlowPrimary]) -> None:
+    """Every step comes just before the others lose patience, and they do not look at its pace (design 4.14).
+
+    A call is answered within a timeout for the proposal that was made when it came, and one for its own; nobody leaves
+    the view, and one call at a time runs, each once.
+    """
+    settings = ReplicaSettings(replace_slow_primary=False)
+    group = Cluster(Counter, seed=90, n=n, byzantine=primaries(n, kind), settings=settings)
+    load = Load(group, "alice", "bob", think_ms=50)
+
+    group.run(8 * settings.view_timeout_ms)
+
+    answered = [0, *load.answered_ms]
+    waits = [later - before for before, later in zip(answered, answered[2:], strict=False)]
+    assert max(waits) <= 2 * settings.view_timeout_ms + SessionSettings().retransmit_ms
+    assert len(load.answered_ms) <= 2 * 8 * settings.view_timeout_ms / (kind.share * settings.view_timeout_ms)
+    assert views_left(group) == [0] * len(group.correct)
+    group.finish(*load.stop())
+    assert load.exactly_once()
 
 
 @SIZES

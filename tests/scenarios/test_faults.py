@@ -28,7 +28,7 @@ def test_crashed_backups_are_not_missed(n: int) -> None:
 
 
 @SIZES
-def test_more_crashes_than_faults_stop_the_group(n: int) -> None:
+def test_y1_more_crashes_than_faults_stop_the_group(n: int) -> None:
     """With f+1 dead no quorum is left: nothing executes, and the report names who was silent (Y1)."""
     group = Cluster(Counter, seed=23, n=n)
     alice = group.client("alice")
@@ -46,7 +46,7 @@ def test_more_crashes_than_faults_stop_the_group(n: int) -> None:
 
 
 @SIZES
-def test_liars_are_outvoted(n: int) -> None:
+def test_r8_liars_are_outvoted(n: int) -> None:
     """f replicas collude to tell clients one and the same lie; nobody believes f of them (R8)."""
     group = Cluster(Counter, seed=24, n=n, byzantine=backups(n, WrongReply))
     alice = group.client("alice")

@@ -10,11 +10,11 @@ import pytest
 from pbft.core.envelope import Kind
 from pbft.core.group import Limits
 from pbft.core.settings import ReplicaSettings
-from pbft.core.usage import bounds
 from pbft.testing import Cluster
 from pbft.testing.byzantine import Flooder, SequenceFlooder, ViewFlooder
 from pbft_apps.counter import Counter
-from tests.scenarios.stories import ROUND_MS, SIZES, Load, backups, core, primaries, views_left
+from tests.scenarios.stories import ROUND_MS, SIZES, Load, backups, primaries, views_left
+from tests.scenarios.watch import Watch
 
 NARROW = Limits(
     checkpoint_interval=8,
@@ -49,34 +49,6 @@ class FastSequences(SequenceFlooder):
     """Fifty floods a second."""
 
     every_ms = 20
-
-
-class Watch:
-    """Looks at what correct replicas hold at every moment of a run, and remembers the greatest of each count."""
-
-    def __init__(self, group: Cluster, settings: ReplicaSettings) -> None:
-        self._group = group
-        self._replicas = [core(group, i) for i in group.correct]
-        self._allowed = bounds(group.group, settings)
-        self.greatest = dict.fromkeys(self._allowed, 0)
-
-    def run(self, ms: int) -> None:
-        """Let this much virtual time pass."""
-        end_ms = self._group.now_ms + ms
-        self._group.run_until(lambda: self._look() or self._group.now_ms >= end_ms)
-
-    @property
-    def excesses(self) -> dict[str, tuple[int, int]]:
-        """The counts that went beyond their bounds, each with that."""
-        return {
-            name: (count, self._allowed[name]) for name, count in self.greatest.items() if count > self._allowed[name]
-        }
-
-    def _look(self) -> bool:
-        for replica in self._replicas:
-            for name, count in replica.usage().items():
-                self.greatest[name] = max(self.greatest[name], count)
-        return False
 
 
 @SIZES

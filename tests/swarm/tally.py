@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
+from pbft.testing.rare_paths import RarePath
 from pbft.testing.swarm import Outcome
 
 SEEDS = int(os.environ.get("PBFT_SWARM_SEEDS", "1000"))
@@ -21,6 +23,12 @@ class Tally:
     view_changes: int = 0
     checkpoints: int = 0
     transfers: int = 0
+    undecided: int = 0
+    """Histories whose search for an order (O10) gave up."""
+    times: Counter[str] = field(default_factory=Counter)
+    """How often each rare path was gone."""
+    runs: Counter[str] = field(default_factory=Counter)
+    """By how many seeds."""
     seconds: float = 0.0
     _began: float = field(default=0.0, repr=False)
 
@@ -40,15 +48,25 @@ class Tally:
         self.view_changes += outcome.view_changes
         self.checkpoints += outcome.checkpoints
         self.transfers += outcome.transfers
+        self.undecided += outcome.undecided
+        self.times.update(outcome.rare_paths)
+        self.runs.update(dict.fromkeys(outcome.rare_paths, 1))
+
+    @property
+    def never(self) -> list[str]:
+        """The rare paths that no seed has gone."""
+        return [path.value for path in RarePath if not self.times[path.value]]
 
     def told(self) -> list[str]:
-        """Return the tally as two sentences."""
+        """Return the tally as three sentences, then every rare path with how often it was gone."""
         rate = self.deliveries / self.seconds
         hours = self.virtual_ms / 60_000 / self.seconds
         came_to = f"{self.view_changes} view changes, {self.checkpoints} checkpoints, {self.transfers} transfers"
         return [
             f"{self.seeds} seeds agreed and finished in {self.seconds:.1f} s: {self.deliveries:,} deliveries",
             f"{came_to}; {rate:,.0f} deliveries a second, {hours:.2f} simulated hours a minute",
+            f"{self.undecided} histories were too entangled for a search of their order",
+            *(f"{path.value}: {self.times[path.value]} in {self.runs[path.value]} seeds" for path in RarePath),
         ]
 
 

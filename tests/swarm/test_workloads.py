@@ -12,7 +12,7 @@ from pbft.machine import Application, Outcome
 from pbft.testing import OracleFailure, swarm
 from pbft.testing.clients import Call
 from pbft.testing.swarm import Plan, Program, Workload
-from pbft.testing.swarm.plan import CLIENTS
+from pbft.testing.swarm.programs import CLIENTS
 from pbft_apps.ledger import Ledger
 from tests.swarm.tally import SEEDS
 
@@ -39,7 +39,7 @@ def trade(label: str, number: int, word_bytes: int) -> tuple[str, tuple[Plain, .
     return "transfer", (client, other, 10 + number)
 
 
-def some_of_each(calls: Sequence[Call]) -> str | None:
+def some_of_each(calls: Sequence[Call], _alone: bool) -> str | None:
     """A run in which nothing is ever rejected, or nothing succeeds, would show little."""
     return (
         None if len(calls) < 20 or any(call.outcome is Outcome.REJECTED for call in calls) else "nothing was rejected"
@@ -79,7 +79,8 @@ def test_a_ledger_that_loses_money_is_found_out() -> None:
 @pytest.mark.parametrize("name", swarm.WORKLOADS)
 def test_workloads_succeed_and_are_rejected(name: str) -> None:
     """In a quiet run of each workload some operations do something and some are told no."""
-    plan = replace(Plan.draw(11), workload=name, faults=(), byzantine=(), word_bytes=3_000)
+    programs = (Program("alice", 0, 14, 1, 0), Program("bob", 0, 14, 2, 0))
+    plan = replace(Plan.draw(11), workload=name, programs=programs, faults=(), byzantine=(), word_bytes=3_000)
     lines: list[str] = []
     swarm.play(plan, echo=lines.append)
     answers = [line for line in lines if "answered t" in line]
@@ -88,17 +89,23 @@ def test_workloads_succeed_and_are_rejected(name: str) -> None:
 
 
 def test_a_word_that_is_lost_or_doubled_is_found_out() -> None:
-    """The journal's check at the end: places are 1, 2, 3 and so on, each once."""
+    """The journal's check at the end: places are 1, 2, 3 and so on, each once; with others at work, each once."""
     check = swarm.WORKLOADS["journal"].check
-    plan = replace(Plan.draw(3), workload="journal", faults=(), byzantine=())
+    programs = (Program("alice", 0, 6, 1, 0), Program("bob", 0, 6, 2, 0))
+    plan = replace(Plan.draw(3), workload="journal", programs=programs, faults=(), byzantine=(), colluders=())
     seen: list[Call] = []
 
-    def keep(calls: Sequence[Call]) -> str | None:
+    def keep(calls: Sequence[Call], alone: bool) -> str | None:
         seen.extend(calls)
-        return check(calls)
+        return check(calls, alone)
 
     swarm.play(plan, workloads={"journal": replace(swarm.WORKLOADS["journal"], check=keep)})
     written = [call for call in seen if call.outcome is Outcome.OK]
-    assert check(seen) is None
-    assert "lost or doubled" in (check([*written, written[0]]) or "")
-    assert "lost or doubled" in (check(written[:-2] + written[-1:]) or "") or written[-2].value() > written[-1].value()
+    last = max(written, key=lambda call: int(call.value()))
+    others = [call for call in written if call is not last]
+    missing = [call for call in written if call is not others[0]]
+    assert check(seen, True) is None
+    for alone in (True, False):
+        assert "lost or doubled" in (check([*written, written[0]], alone) or "")
+    assert "lost or doubled" in (check(missing, True) or "")
+    assert check(missing, False) is None, "somebody else may have written it"

@@ -9,12 +9,13 @@ Misbehaviours go together where each calls its `super()` first: `class Both(Cens
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pbft.core.effects import Broadcast, Effect, Send
 from pbft.core.envelope import Envelope, Kind, Sender, Signer, seal
-from pbft.core.group import Group, ReplicaId
-from pbft.core.messages import Commit, Prepare, PrePrepare, pack
+from pbft.core.group import ClientKey, Group, ReplicaId
+from pbft.core.messages import PrePrepare, pack
 from pbft.core.replica import Replica
 from pbft.core.settings import Now
 from pbft.core.status import ReplicaStatus
@@ -29,6 +30,10 @@ class Means:
     signers: dict[ReplicaId, Signer]
     """The keys of this adversary and of its colluders."""
     chance: random.Random
+    another: Callable[[], Replica]
+    """Makes one more core of this very replica, under the same keys, on a state machine of its own."""
+    clients: Mapping[ClientKey, Signer] = field(default_factory=dict)
+    """The keys of clients that collude."""
 
     @property
     def correct(self) -> tuple[ReplicaId, ...]:
@@ -44,9 +49,7 @@ class Adversary:
     """A replica that misbehaves. A subclass overrides `twist`, or takes a hand earlier in `receive` or `tick`."""
 
     def __init__(self, core: Replica, means: Means) -> None:
-        self.core = core
-        self.means = means
-        self.me = means.me
+        self.core, self.means, self.me = core, means, means.me
 
     def twist(self, effects: list[Effect], now: Now) -> list[Effect]:
         """Return what is done in place of what a correct replica would do. Broadcasts come as single Sends."""
@@ -82,10 +85,7 @@ class Adversary:
         """Return the effects with each Broadcast as a Send to every other replica."""
         single: list[Effect] = []
         for effect in effects:
-            if isinstance(effect, Broadcast):
-                single.extend(Send(to, effect.envelope) for to in self.others)
-            else:
-                single.append(effect)
+            single += [Send(to, effect.envelope) for to in self.others] if isinstance(effect, Broadcast) else [effect]
         return single
 
     def say(self, kind: Kind, body: bytes, beside: bytes = b"") -> Envelope:
@@ -93,13 +93,15 @@ class Adversary:
         return seal(self.means.group, self.means.signers[self.me], kind, self.me, body, beside)
 
     def support(self, body: PrePrepare) -> list[Envelope]:
-        """Return the votes of all who collude for a proposal: every prepare and commit that they can sign."""
-        group = self.means.group
-        prepare = pack(Prepare(body.view, body.sequence, body.digest))
-        commit = pack(Commit(body.view, body.sequence, body.digest))
-        votes = []
+        """Return all that those who collude can sign for a proposal. The three phases spell their words alike."""
+        group, words, votes = self.means.group, pack(body), []
         for member, signer in self.means.signers.items():
-            if member != group.primary(body.view):
-                votes.append(seal(group, signer, Kind.PREPARE, member, prepare))
-            votes.append(seal(group, signer, Kind.COMMIT, member, commit))
+            kinds = (Kind.COMMIT,) if member == group.primary(body.view) else (Kind.PREPARE, Kind.COMMIT)
+            votes += [seal(group, signer, kind, member, words) for kind in kinds]
         return votes
+
+    @property
+    def is_in_office(self) -> bool:
+        """Whether its core is the primary of the view that it is in."""
+        status = self.core.status()
+        return status.role == "primary" and status.view == status.target

@@ -1,4 +1,4 @@
-"""BadSignature: says the right words under signatures that do not verify."""
+"""BadSignature: says the right words under signatures that do not verify (R2)."""
 
 from __future__ import annotations
 

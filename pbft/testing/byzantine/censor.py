@@ -12,21 +12,22 @@ from pbft.testing.byzantine.adversary import Adversary
 
 
 class Censor(Adversary):
-    """Is deaf to the first registered client, whoever brings its requests: never proposes one, never passes one on."""
+    """Is deaf to the first registered client, whoever brings its requests: proposes none, passes none on (P6)."""
 
     def receive(self, envelope: Envelope, sender: Sender, now: Now) -> list[Effect]:
         """Do not hear the victim."""
-        if envelope.kind is Kind.REQUEST and self._is_victims(envelope):
-            return []
-        return super().receive(envelope, sender, now)
+        return [] if self.is_censored(envelope, sender, now) else super().receive(envelope, sender, now)
+
+    def is_censored(self, envelope: Envelope, sender: Sender, now: Now) -> bool:
+        """Say whether this is not heard: a request of the victim is not."""
+        if envelope.kind is not Kind.REQUEST:
+            return False
+        try:
+            return unpack(Request, envelope.body).client == self.victim
+        except EncodingError:
+            return False
 
     @property
     def victim(self) -> ClientKey:
         """Whose requests are left out."""
         return self.means.group.genesis.clients[0].public_key
-
-    def _is_victims(self, envelope: Envelope) -> bool:
-        try:
-            return unpack(Request, envelope.body).client == self.victim
-        except EncodingError:
-            return False

@@ -1,4 +1,4 @@
-"""Equivocator: tells the two halves of the group two stories, and votes for both.
+"""Equivocator: tells the two halves of the group two stories, and votes for both (P1, R2).
 
 As primary of whichever view it proposes different batches to different backups at one sequence, and adds its own and
 its colluders' votes for whatever each half was told. With prepare and commit quorums one short each, both batches

@@ -27,13 +27,17 @@ class Flooder(Adversary):
         """Return what everybody is told this time."""
         return []
 
+    def spread(self, now: Now) -> list[Effect]:
+        """Return what is done this time: everybody is told the same, unless a subclass tells each something else."""
+        return [Send(to, envelope) for envelope in self.flood() for to in self.others]
+
     def tick(self, now: Now) -> list[Effect]:
         """Let the core tick, and flood when that is due."""
         effects = super().tick(now)
         if now.monotonic_ms >= self._due_ms:
             self._due_ms = now.monotonic_ms + self.every_ms
             self.floods += 1
-            effects += [Send(to, envelope) for envelope in self.flood() for to in self.others]
+            effects += self.spread(now)
         return effects
 
     @property

@@ -1,4 +1,4 @@
-"""Impostor: says what is not its to say, over its own link: votes in others' names, and steps of another role.
+"""Impostor: says what is not its to say, over its own link: votes in others' names, and steps of another role (R2).
 
 As a backup it proposes batches, as primary it sends prepares, and whatever it votes for it also prepares and commits
 in the name of every correct replica. Nothing of this may count.

@@ -23,7 +23,7 @@ class Replayer(Adversary):
         super().__init__(core, means)
         self._heard: list[Envelope] = []
         # The same keys might serve two groups: what one said there must not count here.
-        self._elsewhere = Group.of(replace(means.group.genesis, nonce=bytes(16)))
+        self._other_group = Group.of(replace(means.group.genesis, nonce=bytes(16)))
 
     def receive(self, envelope: Envelope, sender: Sender, now: Now) -> list[Effect]:
         """Keep what is worth saying again."""
@@ -51,4 +51,4 @@ class Replayer(Adversary):
         beside = old.beside if kind is Kind.PRE_PREPARE else b""
         if way == 1:
             return Envelope(kind, old.sender, old.body, old.signature, beside)
-        return seal(self._elsewhere, self.means.signers[self.me], old.kind, self.me, old.body, old.beside)
+        return seal(self._other_group, self.means.signers[self.me], old.kind, self.me, old.body, old.beside)

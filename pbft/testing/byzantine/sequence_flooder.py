@@ -1,4 +1,4 @@
-"""SequenceFlooder: votes for what nobody proposed, at sequences and in views that nobody has come to."""
+"""SequenceFlooder: votes for what nobody proposed, at sequences and in views that nobody has come to (R5)."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class SequenceFlooder(Flooder):
         own_view = (status.view // group.n + chance.randint(1, 3)) * group.n + self.me
         state = Checkpoint(sequence - sequence % interval, self.noise(32))
         return [
+            *super().flood(),
             *self._phases(chance.choice((status.view, own_view)), sequence),
             self.say(Kind.CHECKPOINT, pack(state)),
             self._unasked(near),

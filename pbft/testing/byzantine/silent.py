@@ -1,4 +1,4 @@
-"""Silent: receives everything and never says a word."""
+"""Silent: receives everything and never says a word (R1)."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ class ViewFlooder(Flooder):
         huge = MAX_UINT // n - 2**20 + self.floods
         far = self.floods % 2
         return [
+            *super().flood(),
             self.say(Kind.VIEW_CHANGE, pack(self._ask(huge if far else view + self.floods))),
             self.say(Kind.NEW_VIEW, pack(self._begin((huge - n if far else view // n + self.floods) * n + self.me))),
             self._claim(huge),

@@ -1,4 +1,4 @@
-"""WrongReply: orders and executes as it should, and lies to clients about what came of it."""
+"""WrongReply: orders and executes as it should, and lies to clients about what came of it (R8)."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pbft.testing.oracles.base import Facts, Oracle, OracleFailure, Overseer
 from pbft.testing.oracles.bounds import Bounded, NothingAbove
 from pbft.testing.oracles.certificates import Certificates
 from pbft.testing.oracles.history import Agreement, ExactlyOnce, Validity
+from pbft.testing.oracles.joining import Joins
 from pbft.testing.oracles.model import Answers, Invariant
 from pbft.testing.oracles.order import Order
 from pbft.testing.oracles.states import EqualStates
@@ -21,6 +22,7 @@ ORACLES: Final[tuple[type[Oracle], ...]] = (
     HonestEvidence,
     Certificates,
     ViewCertificates,
+    Joins,
     Agreement,
     Validity,
     ExactlyOnce,
@@ -32,7 +34,8 @@ ORACLES: Final[tuple[type[Oracle], ...]] = (
     NothingAbove,
     Bounded,
 )
-"""In the order in which they judge an effect. Liveness (O15) is judged once a run has healed: `liveness.py`."""
+"""In the order in which they judge an effect. Liveness (O15) is judged once a run has healed: `liveness.py`.
+What clients were told (O10) is judged when asked for, as a whole: `linearizable.py`."""
 
 
 def oversee(facts: Facts, without: Collection[str] = ()) -> Overseer:

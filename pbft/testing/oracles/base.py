@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NoReturn
+from typing import ClassVar, NoReturn, TypeVar
 
 from pbft.core.effects import Effect
 from pbft.core.envelope import Envelope, Verifier
@@ -92,13 +92,27 @@ class Oracle:
         raise OracleFailure(self.id, sentence)
 
 
+Watcher = TypeVar("Watcher", bound=Oracle)
+
+
 class Overseer:
     """Shows everything to the oracles that watch for it: effects of correct replicas, arrivals, clients' answers."""
 
     def __init__(self, facts: Facts, oracles: Iterable[Oracle]) -> None:
-        every = tuple(oracles)
         self.record = facts.record
+        self._facts = facts
+        self._every: tuple[Oracle, ...] = ()
         self._correct = dict.fromkeys(facts.correct)
+        self._show_to(tuple(oracles))
+
+    def watch(self, kind: type[Watcher]) -> Watcher:
+        """Show everything to one more from now on, after the others, and return it: one that counts, say."""
+        watcher = kind(self._facts)
+        self._show_to((*self._every, watcher))
+        return watcher
+
+    def _show_to(self, every: tuple[Oracle, ...]) -> None:
+        self._every = every
         self._watching: dict[type, tuple[Callable[[ReplicaId, Effect], None], ...]] = {}
         for kind in dict.fromkeys(kind for oracle in every for kind in oracle.watches):
             self._watching[kind] = tuple(oracle.observe for oracle in every if kind in oracle.watches)
@@ -113,16 +127,16 @@ class Overseer:
 
     def judge(self, replica: ReplicaId, effects: Sequence[Effect]) -> None:
         """Judge one list of effects; what an adversary does is not judged. Raises OracleFailure."""
-        if not effects or replica not in self._correct:
-            return
-        for effect in effects:
-            kind = type(effect)
-            if kind in SHOWING:
-                self.record.observe(effect)
-            for observe in self._watching.get(kind, ()):
-                observe(replica, effect)
-        for conclude in self._concluding:
-            conclude(replica)
+        if effects and replica in self._correct:
+            for effect in effects:
+                kind = type(effect)
+                if kind in SHOWING:
+                    self.record.observe(effect)
+                for observe in self._watching.get(kind, ()):
+                    observe(replica, effect)
+            for conclude in self._concluding:
+                conclude(replica)
+        self.record.arrived = None
 
     def completed(self, client: ClientKey, session: bytes, completed: Completed) -> None:
         """Judge what a client accepted. Raises OracleFailure."""

@@ -41,7 +41,8 @@ def recovery_ms(
     - *timeout* is the longest that any of them now waits for a primary; it doubles with every view that fails.
     - *views* = 1 + the replicas missing from `living` + the wrong clocks, since the views of all these may come one
       after the other and nobody votes there, + the doublings until the timeout is at least a step: a shorter one may
-      end even a correct primary's view too soon.
+      end even a correct primary's view too soon, + 1 where slow primaries are replaced: one may still be blamed for
+      what the network did before, and then replicas rest (`pbft.core.pace`).
     """
     round_ms = 2 * longest_ms
     repair_ms = settings.status_interval_max_ms + 2 * round_ms
@@ -51,7 +52,7 @@ def recovery_ms(
     doublings = 0
     while timeout_ms << doublings < step_ms:
         doublings += 1
-    views = 1 + group.n - len(living) + wrong_clocks + doublings
+    views = 1 + group.n - len(living) + wrong_clocks + doublings + settings.replace_slow_primary
     waits_ms = sum(timeout_ms << i for i in range(views))
     return client_ms + waits_ms + views * repair_ms + step_ms
 

@@ -32,6 +32,8 @@ class Replayed:
 
     time_ms: int
     requests: tuple[tuple[RequestName, tuple[Result, ...]], ...]
+    effective: tuple[tuple[RequestName, tuple[bytes, ...]], ...]
+    """The requests that had an effect, each with its operations' bytes."""
 
 
 class Record:
@@ -42,6 +44,8 @@ class Record:
         self._batches: dict[bytes, bytes] = {batch_digest(NULL_BATCH): NULL_BATCH}
         self._execution = Execution(group, application)
         self._readable = True
+        self.arrived: Envelope | None = None
+        """What was received last, until what came of it is judged; None while a replica does what is due by itself."""
         self.application = application
         """The model's machine, after the batches executed so far."""
         self.executed = 0
@@ -58,7 +62,12 @@ class Record:
         return self._batches.get(digest)
 
     def delivered(self, envelope: Envelope) -> None:
-        """Remember a batch that travels."""
+        """Remember what is about to be received, and a batch that travels."""
+        self.arrived = envelope
+        self.show(envelope)
+
+    def show(self, envelope: Envelope) -> None:
+        """Remember a batch that somebody shows."""
         if envelope.beside and envelope.kind in _CARRYING:
             self._batches.setdefault(batch_digest(envelope.beside), envelope.beside)
 
@@ -66,11 +75,11 @@ class Record:
         """Remember batches as correct replicas keep and send them, and execute what is next."""
         match effect:
             case Persist(vote, basis):
-                self.delivered(vote)
+                self.show(vote)
                 for envelope in basis:
-                    self.delivered(envelope)
+                    self.show(envelope)
             case Send(_, envelope) | Broadcast(envelope):
-                self.delivered(envelope)
+                self.show(envelope)
             case Executed(_, sequence, digest) if sequence == self.executed + 1 and self._readable:
                 self._execute(digest)
             case _:
@@ -87,14 +96,15 @@ class Record:
         self.executed = self._execution.executed
         if self.executed % self._group.genesis.limits.checkpoint_interval == 0:
             self.checkpoints[self.executed] = self._execution.snapshot().digest
-        fates = []
+        fates, effective = [], []
         for each in ran:
             request = each.signed.request
             name = (request.client, request.session, request.timestamp)
             fates.append((name, each.results))
             if each.results:
+                effective.append((name, request.operations))
                 self.results[name] = (self.executed, each.results)
-        self.replayed[self.executed] = Replayed(self._execution.agreed_ms, tuple(fates))
+        self.replayed[self.executed] = Replayed(self._execution.agreed_ms, tuple(fates), tuple(effective))
 
     def state_digest(self) -> bytes:
         """Return the digest of the model's application."""

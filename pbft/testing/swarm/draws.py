@@ -7,29 +7,30 @@ Owns: which replicas are faulty and how, and which faults pass; how likely each 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pbft.core.envelope import Kind
 from pbft.core.group import ReplicaId
-from pbft.testing import byzantine
-from pbft.testing.byzantine import Adversary
+from pbft.testing.faulty_clients import FAULTY_CLIENTS
 from pbft.testing.network import Address
 from pbft.testing.swarm.faults import (
     Crashed,
     Cut,
+    Delayed,
+    Doubled,
     Dropped,
     Fault,
     Flapping,
     Isolated,
+    LetLoose,
     Paused,
     Slow,
     Split,
     WrongClock,
 )
-
-ADVERSARIES: Final[Mapping[str, type[Adversary]]] = {kind.__name__: kind for kind in byzantine.ADVERSARIES}
-"""The liars that a swarm draws from, by name."""
+from pbft.testing.swarm.liars import draw_liar
+from pbft.testing.swarm.programs import CLIENTS, Program
 
 _PRIMARIES_SHARE: Final = 0.6
 """How often the faulty ones are the first primaries, one after the other."""
@@ -37,10 +38,16 @@ _PRIMARIES_SHARE: Final = 0.6
 _LONG_SHARE: Final = 0.2
 """How often a passing fault lasts until the run heals: whoever it befalls has much to catch up with then."""
 
+_COLLUSION_SHARE: Final = 0.4
+"""How often liars hold clients' keys too."""
+
+_LOOSE_SHARE: Final = 0.3
+"""How often a client misbehaves."""
+
 _DAY_MS: Final = 86_400_000
 _CLOCKS_MS: Final = (_DAY_MS, -_DAY_MS, 25_000, -25_000, 8_000, -8_000)
 
-_DROPPED: Final = (
+_KINDS: Final = (
     Kind.REQUEST,
     Kind.PRE_PREPARE,
     Kind.PREPARE,
@@ -50,6 +57,7 @@ _DROPPED: Final = (
     Kind.NEW_VIEW,
     Kind.STATUS,
     Kind.CHECKPOINT_PROOF,
+    Kind.COMMITTED,
     Kind.FETCH,
     Kind.CHUNK,
 )
@@ -70,10 +78,42 @@ def draw_faulty(
         if fate < 0.45:
             lasting.append(Crashed(at_ms, replica))
         elif fate < 0.9:
-            liars.append((replica, chance.choice(list(ADVERSARIES))))
+            liars.append((replica, draw_liar(chance)))
         else:
             lasting.append(WrongClock(at_ms, replica, chance.choice(_CLOCKS_MS)))
     return tuple(sorted(liars)), tuple(lasting)
+
+
+def draw_programs(chance: random.Random, heal_ms: int) -> tuple[Program, ...]:
+    """Return what sessions do. A client that comes up twice runs two programs under one key."""
+    return tuple(
+        Program(
+            client=chance.choice(CLIENTS),
+            start_ms=chance.choice((0, 0, chance.randint(0, heal_ms // 2))),
+            calls=chance.randint(3, 9),
+            operations=chance.randint(1, 3),
+            think_ms=chance.choice((0, 10, 50, 150)),
+        )
+        for _ in range(chance.randint(2, 4))
+    )
+
+
+def draw_colluders(chance: random.Random, programs: Sequence[Program]) -> tuple[str, ...]:
+    """Return the clients whose keys liars hold: mostly none, never all that have programs."""
+    if chance.random() >= _COLLUSION_SHARE:
+        return ()
+    honest = chance.choice(programs).client
+    return tuple(sorted(chance.sample([name for name in CLIENTS if name != honest], chance.choice((1, 1, 2)))))
+
+
+def draw_loose(chance: random.Random, heal_ms: int) -> tuple[Fault, ...]:
+    """Return the clients that misbehave, under names that correct programs may share."""
+    if chance.random() >= _LOOSE_SHARE:
+        return ()
+    begin_ms = chance.randint(0, heal_ms // 2)
+    end_ms = min(heal_ms, begin_ms + chance.randint(200, 2_500))
+    kind = chance.choice(list(FAULTY_CLIENTS))
+    return (LetLoose(begin_ms, end_ms, chance.choice(CLIENTS), kind, stays=chance.random() < 0.3),)
 
 
 def draw_transient(chance: random.Random, n: int, labels: Sequence[str], heal_ms: int) -> list[Fault]:
@@ -87,7 +127,20 @@ def _draw_one(chance: random.Random, n: int, labels: Sequence[str], heal_ms: int
     times = (begin_ms, min(heal_ms, begin_ms + lasts_ms))
     src, dst = _link(chance, n, labels)
     match chance.choice(
-        ("cut", "cut", "isolated", "split", "flapping", "slow", "dropped", "dropped", "paused", "paused")
+        (
+            "cut",
+            "cut",
+            "isolated",
+            "split",
+            "flapping",
+            "slow",
+            "dropped",
+            "dropped",
+            "copied",
+            "held",
+            "paused",
+            "paused",
+        )
     ):
         case "cut":
             return Cut(*times, src, dst, both=chance.random() < 0.5)
@@ -104,7 +157,13 @@ def _draw_one(chance: random.Random, n: int, labels: Sequence[str], heal_ms: int
             return Slow(*times, src, dst, (low_ms, low_ms + chance.randint(0, 300)))
         case "dropped":
             src, dst = chance.sample(range(n), 2)
-            return Dropped(*times, chance.choice(_DROPPED).name, src, dst)
+            return Dropped(*times, chance.choice(_KINDS).name, src, dst)
+        case "copied":
+            src, dst = chance.sample(range(n), 2)
+            return Doubled(*times, chance.choice(_KINDS).name, src, dst, chance.randint(2, 4))
+        case "held":
+            src, dst = chance.sample(range(n), 2)
+            return Delayed(*times, chance.choice(_KINDS).name, src, dst, chance.randint(20, 800))
         case _:
             return Paused(*times, _replica(chance, n))
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from pbft.core.envelope import Kind
 from pbft.core.group import ReplicaId
+from pbft.encoding import Plain
 from pbft.testing.cluster import Cluster
+from pbft.testing.faulty_clients import FAULTY_CLIENTS, nonsense
 from pbft.testing.network import Address
 
 Undo = Callable[[], None]
@@ -27,6 +29,11 @@ class Fault:
     def last_ms(self) -> int:
         """When it is over, or has happened if it stays."""
         return self.begin_ms
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls: replicas by number, clients' sessions by label."""
+        return ()
 
     def begin(self, group: Cluster) -> Undo | None:
         """Let it go wrong. Return what ends it; None for what stays."""
@@ -53,6 +60,11 @@ class Cut(_Passing):
     dst: Address
     both: bool
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.src, self.dst)
+
     def begin(self, group: Cluster) -> Undo:
         """Cut the link."""
         network = group.network
@@ -69,6 +81,11 @@ class Isolated(_Passing):
 
     address: Address
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.address,)
+
     def begin(self, group: Cluster) -> Undo:
         """Cut it off."""
         group.network.isolate(self.address)
@@ -80,6 +97,11 @@ class Split(_Passing):
     """Replicas stand on sides, and nothing passes between them; clients reach all."""
 
     sides: tuple[tuple[ReplicaId, ...], ...]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return tuple(replica for side in self.sides for replica in side)
 
     def begin(self, group: Cluster) -> Undo:
         """Part the sides."""
@@ -94,6 +116,11 @@ class Flapping(_Passing):
     one: Address
     other: Address
     period_ms: int
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.one, self.other)
 
     def begin(self, group: Cluster) -> None:
         """Plan every time it goes down, and up."""
@@ -111,6 +138,11 @@ class Slow(_Passing):
     dst: Address
     delay_ms: tuple[int, int]
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.src, self.dst)
+
     def begin(self, group: Cluster) -> Undo:
         """Slow it down."""
         group.network.slow(self.src, self.dst, self.delay_ms)
@@ -125,9 +157,52 @@ class Dropped(_Passing):
     src: Address
     dst: Address
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.src, self.dst)
+
     def begin(self, group: Cluster) -> Undo:
         """Drop them from now on."""
         return group.network.on(Kind[self.kind], self.src, self.dst).drop().stop
+
+
+@dataclass(frozen=True)
+class Doubled(_Passing):
+    """Messages of one kind arrive several times over a link, each copy after a delay of its own."""
+
+    kind: str
+    src: Address
+    dst: Address
+    copies: int
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.src, self.dst)
+
+    def begin(self, group: Cluster) -> Undo:
+        """Copy them from now on."""
+        return group.network.on(Kind[self.kind], self.src, self.dst).duplicate(self.copies).stop
+
+
+@dataclass(frozen=True)
+class Delayed(_Passing):
+    """Messages of one kind take longer over a link than all others, which overtake them."""
+
+    kind: str
+    src: Address
+    dst: Address
+    extra_ms: int
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.src, self.dst)
+
+    def begin(self, group: Cluster) -> Undo:
+        """Hold each of them up from now on."""
+        return group.network.on(Kind[self.kind], self.src, self.dst).delay(self.extra_ms).stop
 
 
 @dataclass(frozen=True)
@@ -136,6 +211,11 @@ class Paused(_Passing):
 
     replica: ReplicaId
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.replica,)
+
     def begin(self, group: Cluster) -> Undo:
         """Stop it."""
         group.pause(self.replica)
@@ -143,10 +223,36 @@ class Paused(_Passing):
 
 
 @dataclass(frozen=True)
+class LetLoose(_Passing):
+    """A client misbehaves under its registered key, beside whatever programs use that key as they should.
+
+    One that stays goes on after the run has healed: then nobody promises that client anything.
+    """
+
+    client: str
+    kind: str
+    stays: bool
+
+    def begin(self, group: Cluster) -> Undo | None:
+        """Let it loose: it says much that no application understands, and some words for a journal."""
+        loose = group.let_loose(self.client, FAULTY_CLIENTS[self.kind], _say)
+        return None if self.stays else lambda: group.stop(loose)
+
+
+def _say(number: int) -> tuple[str, tuple[Plain, ...]]:
+    return ("write", (f"nobody.{number}",)) if number % 2 else nonsense(number)
+
+
+@dataclass(frozen=True)
 class Crashed(Fault):
     """A replica dies, for good: it counts within f."""
 
     replica: ReplicaId
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.replica,)
 
     def begin(self, group: Cluster) -> None:
         """Kill it."""
@@ -159,6 +265,11 @@ class WrongClock(Fault):
 
     replica: ReplicaId
     ahead_ms: int
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Whom it befalls."""
+        return (self.replica,)
 
     def begin(self, group: Cluster) -> None:
         """Set it."""

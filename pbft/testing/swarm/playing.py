@@ -1,84 +1,30 @@
-"""Playing a plan: the run from its first call to its healed end, and what it came to.
+"""Playing a plan: the run from its first call to its healed end, and what every run must come to.
 
-Owns: when faults and calls happen, what every run must come to at its end, and bugs to plant, since a swarm that
-catches nothing proves nothing. The oracles judge each step; here only the ends are held together.
+Owns: when faults and calls happen, and bugs to plant, since a swarm that catches nothing proves nothing. The oracles
+judge each step; here only the ends are held together.
 """
 
 from __future__ import annotations
 
-import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
 
-from pbft.core.effects import BecameStable, StateInstalled, ViewEntered
-from pbft.testing.clients import Call, SimulatedClient
+from pbft.core.messages import RefusalReason
+from pbft.core.replica import Replica
+from pbft.testing.clients import Call
 from pbft.testing.cluster import Cluster
+from pbft.testing.linearizability import Undecided
+from pbft.testing.mutants import catalogue
 from pbft.testing.oracles import OracleFailure
-from pbft.testing.swarm.draws import ADVERSARIES
+from pbft.testing.rare_paths import RarePaths
 from pbft.testing.swarm.faults import Fault
-from pbft.testing.swarm.plan import CLIENTS, Plan, Program
+from pbft.testing.swarm.liars import adversary
+from pbft.testing.swarm.outcome import Outcome
+from pbft.testing.swarm.plan import Plan
+from pbft.testing.swarm.programs import CLIENTS
+from pbft.testing.swarm.work import Worker
 from pbft.testing.swarm.workloads import WORKLOADS, Workload
 
-PLANTS: Final = ("prepared", "committed", "stable", "view_change")
-"""Bugs that can be planted: that quorum one short."""
-
 Echo = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to."""
-
-    n: int
-    deliveries: int
-    virtual_ms: int
-    sequences: int
-    calls: int
-    view_changes: int
-    """Views entered by anybody correct, after the first."""
-    checkpoints: int
-    """Checkpoints that anybody correct found stable."""
-    transfers: int
-    """States taken over, by all correct replicas together."""
-    trace_digest: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """A seed's end, for whoever counts: its outcome, or why it failed."""
-
-    seed: int
-    seconds: float
-    outcome: Outcome | None
-    failure: str
-    """Empty when all is well; else what broke, the last lines of the trace, and the command that shows it again."""
-    replay: str
-
-
-def run(seed: int, plant: str | None = None, echo: Echo | None = None, n: int | None = None) -> Outcome:
-    """Draw a seed's plan and play it. Raises what `play` raises."""
-    return play(Plan.draw(seed, n), plant, echo, replay=command(seed, plant, n))
-
-
-def report(seed: int, plant: str | None = None, echo: Echo | None = None, n: int | None = None) -> Report:
-    """Run a seed and tell its end, whatever that is: a bug that raises is a failed seed, and no end of the swarm."""
-    began = time.perf_counter()
-    outcome, failure = None, ""
-    try:
-        outcome = run(seed, plant, echo, n)
-    except AssertionError as error:
-        failure = str(error)
-    except Exception as error:
-        failure = "".join(traceback.format_exception(error)).rstrip()
-    return Report(seed, time.perf_counter() - began, outcome, failure, command(seed, plant, n))
-
-
-def command(seed: int, plant: str | None = None, n: int | None = None) -> str:
-    """Return the command that shows a seed's run again, line by line."""
-    replicas = "" if n is None else f" --replicas {n}"
-    return f"pbft sim --seed {seed}{replicas} --trace" + ("" if plant is None else f" --plant {plant}")
 
 
 def play(
@@ -89,80 +35,99 @@ def play(
     workloads: Mapping[str, Workload] = WORKLOADS,
     replay: str | None = None,
 ) -> Outcome:
-    """Play a plan to its end, with one of PLANTS if you like, and every trace line to `echo`.
+    """Play a plan to its end, with a mutant planted if you like, and every trace line to `echo`.
 
     Raises AssertionError when anything broke, with the command that shows it again.
     """
-    workload = workloads[plan.workload]
-    group = Cluster(
-        workload.application,
-        plan.seed,
-        plan.n,
-        byzantine={replica: ADVERSARIES[name] for replica, name in plan.byzantine},
-        clients=CLIENTS,
-        parameters=workload.parameters,
-        loss=plan.loss,
-        duplicate=plan.duplicate,
-        reorder=plan.reorder,
-        delay_ms=plan.delay_ms,
-        spread=plan.spread,
-        signatures=plan.signatures,
-        quorums=plan.quorums(plant),
-        limits=plan.limits,
-        settings=plan.settings,
-        session_settings=plan.session_settings,
-        invariant=workload.invariant,
-        replay=replay,
-    )
-    group.trace.echo = echo
-    sessions = [_Session(group, program, workload, plan) for program in plan.programs]
-    for fault in plan.faults:
-        _let(group, fault)
-    group.run(plan.heal_ms)
-    group.heal()
-    pending = [call for session in sessions for call in session.calls if not call.done]
-    group.finish(*pending, level=False)
-    group.finish(*[call for session in sessions for call in session.speak()])
-    calls = [call for session in sessions for call in session.calls]
-    _check(group, workload, calls)
-    return _outcome(group, calls)
+    stage = Stage(plan, plant, echo, workloads=workloads, replay=replay)
+    stage.play()
+    return stage.outcome()
 
 
-class _Session:
-    """A program at work: one session, and its calls one after the other."""
+class Stage:
+    """A plan on its stage: play it once, and ask what it came to, also after it broke."""
 
-    def __init__(self, group: Cluster, program: Program, workload: Workload, plan: Plan) -> None:
-        self.calls: list[Call] = []
-        self._group = group
-        self._program = program
-        self._workload = workload
+    def __init__(
+        self,
+        plan: Plan,
+        plant: str | None = None,
+        echo: Echo | None = None,
+        *,
+        workloads: Mapping[str, Workload] = WORKLOADS,
+        replay: str | None = None,
+    ) -> None:
+        """`replay` is the command that shows this run again."""
         self._plan = plan
-        self._client: SimulatedClient = group.client(program.client)
-        self._rounds = 0
-        self._waiting = 0
-        group.at(program.start_ms, self._next)
+        self._workload = workload = workloads[plan.workload]
+        mutant = None if plant is None else catalogue()[plant]
+        self._group = group = Cluster(
+            workload.application,
+            plan.seed,
+            plan.n,
+            byzantine={replica: adversary(name) for replica, name in plan.byzantine},
+            clients=CLIENTS,
+            colluders=plan.colluders,
+            parameters=workload.parameters,
+            loss=plan.loss,
+            duplicate=plan.duplicate,
+            reorder=plan.reorder,
+            delay_ms=plan.delay_ms,
+            spread=plan.spread,
+            clock_skew_ms=plan.clock_skew_ms,
+            signatures=plan.signatures,
+            quorums=None if mutant is None else mutant.quorums(plan.n),
+            replica_type=Replica if mutant is None else mutant.replica(),
+            limits=plan.limits,
+            settings=plan.settings,
+            session_settings=plan.session_settings,
+            invariant=workload.invariant,
+            replay=replay,
+        )
+        group.trace.echo = echo
+        self._rare_paths = group.watch(RarePaths)
+        self._undecided = 0
+        self._workers = [Worker(group, program, workload, plan) for program in plan.programs]
+        for fault in plan.faults:
+            _let(group, fault)
 
-    def speak(self) -> list[Call]:
-        """Call what is next, all of one request."""
-        began = len(self.calls)
-        for number in range(began, began + self._program.operations):
-            name, args = self._workload.operation(self._client.label, number, self._plan.word_bytes)
-            self.calls.append(self._client.call(name, *args))
-        return self.calls[began:]
+    def play(self) -> None:
+        """Run until healed, demand answers and progress, and hold the ends together. Raises AssertionError."""
+        group, correct = self._group, self._correct
+        group.run(self._plan.heal_ms)
+        group.heal()
+        group.finish(*[call for worker in correct for call in worker.calls if not call.done], level=False)
+        group.finish(*[call for worker in correct for call in worker.speak()])
+        self._check()
 
-    def _next(self) -> None:
-        if self._rounds == self._program.calls or self._group.now_ms >= self._plan.heal_ms:
-            return
-        self._rounds += 1
-        calls = self.speak()
-        self._waiting = len(calls)
-        for call in calls:
-            call.then = self._ended
+    def outcome(self) -> Outcome:
+        """Return what the run has come to so far."""
+        calls = sum(len(worker.calls) for worker in self._workers)
+        return Outcome.of(self._group, calls, self._undecided, self._rare_paths.told())
 
-    def _ended(self) -> None:
-        self._waiting -= 1
-        if self._waiting == 0:
-            self._group.at(self._group.now_ms + self._program.think_ms, self._next)
+    @property
+    def _correct(self) -> list[Worker]:
+        """The programs that are promised answers."""
+        return [worker for worker in self._workers if worker.program.client not in self._plan.unheard]
+
+    def _check(self) -> None:
+        """Hold the ends together: everything was answered, and correct replicas share one history and one state."""
+        group, calls = self._group, [call for worker in self._correct for call in worker.calls]
+        lost = [call for call in calls if call.outcome is None]
+        refused = next((call for call in lost if not self._may_be_lost(call)), None)
+        if refused is not None:
+            words = refused.refusal.name if refused.refusal is not None else "no reason"
+            raise OracleFailure("end", f"{refused!r} was refused: {words}\n{group.story()}")
+        if not group.histories_agree():
+            raise OracleFailure("end", f"histories differ\n{group.story()}")
+        self._undecided += isinstance(group.check_linearizable(self._workload.execute), Undecided)
+        wrong = self._workload.check(calls, not lost and not self._plan.meddled)
+        if wrong is not None:
+            raise OracleFailure("end", f"{wrong}\n{group.story()}")
+
+    def _may_be_lost(self, call: Call) -> bool:
+        """Say whether a session had to leave its client's table for others of its client (design 4.2)."""
+        client = call.client.partition("/")[0]
+        return call.refusal is RefusalReason.UNKNOWN_SESSION and self._plan.shares_table(client)
 
 
 def _let(group: Cluster, fault: Fault) -> None:
@@ -175,32 +140,3 @@ def _let(group: Cluster, fault: Fault) -> None:
             group.at(fault.last_ms, undo)
 
     group.at(fault.begin_ms, begin)
-
-
-def _check(group: Cluster, workload: Workload, calls: list[Call]) -> None:
-    """Hold the ends together: everything was answered, and correct replicas share one history and one state."""
-    refused = next((call for call in calls if call.outcome is None), None)
-    if refused is not None:
-        raise OracleFailure("end", f"{refused!r} was refused: {refused.refusal}\n{group.story()}")
-    if not group.histories_agree():
-        raise OracleFailure("end", f"histories differ\n{group.story()}")
-    wrong = workload.check(calls)
-    if wrong is not None:
-        raise OracleFailure("end", f"{wrong}\n{group.story()}")
-
-
-def _outcome(group: Cluster, calls: list[Call]) -> Outcome:
-    correct = group.correct
-    views = [step.view for i in correct for step in group.steps(i, ViewEntered)]
-    stable = [step.proof.sequence for i in correct for step in group.steps(i, BecameStable)]
-    return Outcome(
-        n=group.group.n,
-        deliveries=group.deliveries,
-        virtual_ms=group.now_ms,
-        sequences=max(group.executed(i) for i in correct),
-        calls=len(calls),
-        view_changes=len(dict.fromkeys(views)),
-        checkpoints=len(dict.fromkeys(stable)),
-        transfers=sum(len(group.steps(i, StateInstalled)) for i in correct),
-        trace_digest=group.trace_digest(),
-    )

@@ -5,24 +5,28 @@ Owns: the processes that seeds run in. A run depends on its seed alone, so it ma
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from pbft.errors import PbftError
-from pbft.testing.swarm.playing import Report, report
+from pbft.testing.swarm.reports import Report, report
 
 _AHEAD: Final = 4
 """Seeds given out to each process before the first of them is told."""
+
+
+Result = TypeVar("Result")
 
 
 class ProcessEnded(PbftError):
@@ -58,25 +62,29 @@ class Pool:
                     child.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def reports(self, seeds: range, plant: str | None = None, n: int | None = None) -> Iterator[Report]:
-        """Yield the report of each seed, in order, each as soon as it and those before it have ended.
+    def reports(self, seeds: Iterable[int], plant: str | None = None, n: int | None = None) -> Iterator[Report]:
+        """Yield the report of each seed, in order, each as soon as it and those before it have ended."""
+        return self.each(functools.partial(report, plant=plant, n=n), seeds)
 
-        Raises ProcessEnded when a process was killed, as a system does that runs out of memory.
+    def each(self, task: Callable[[int], Result], numbers: Iterable[int]) -> Iterator[Result]:
+        """Yield what a task comes to for each number, in order, each as soon as it and those before it have ended.
+
+        The task is a function of a module, or such a one made `partial`. Raises ProcessEnded when a process was killed,
+        as a system does that runs out of memory.
         """
         if self._executor is None:
-            for seed in seeds:
-                yield report(seed, plant, n=n)
+            yield from map(task, numbers)
             return
-        running: deque[Future[Report]] = deque()
-        for seed in seeds:
-            running.append(self._executor.submit(report, seed, plant, None, n))
+        running: deque[Future[Result]] = deque()
+        for number in numbers:
+            running.append(self._executor.submit(task, number))
             if len(running) >= _AHEAD * self._jobs:
                 yield _result(running.popleft())
         while running:
             yield _result(running.popleft())
 
 
-def _result(future: Future[Report]) -> Report:
+def _result(future: Future[Result]) -> Result:
     try:
         return future.result()
     except BrokenProcessPool:

@@ -14,13 +14,14 @@ from pbft.encoding import Plain
 from pbft.machine import Application, Outcome
 from pbft.testing.clients import Call
 from pbft.testing.journal import Journal
+from pbft.testing.linearizability import Execute, execute_plainly
 from pbft.testing.shelf import Shelf
 
 Operation = tuple[str, tuple[Plain, ...]]
 """A method's name and its arguments."""
 
 
-def _fine(_calls: Sequence[Call]) -> str | None:
+def _fine(_calls: Sequence[Call], _alone: bool) -> str | None:
     return None
 
 
@@ -34,8 +35,11 @@ class Workload:
     parameters: Mapping[str, Plain] = field(default_factory=dict)
     invariant: Callable[[Application], str | None] | None = None
     """What is wrong with the application's state, or None; asked after every batch (O12)."""
-    check: Callable[[Sequence[Call]], str | None] = _fine
-    """What is wrong with all that clients were answered, or None; asked at the end."""
+    check: Callable[[Sequence[Call], bool], str | None] = _fine
+    """What is wrong with all that correct clients were answered, or None; asked at the end, with whether nothing else
+    can have run: no call whose end is unknown, and none of clients that collude with liars."""
+    execute: Execute = execute_plainly
+    """How a model executes an operation where only its client's history is known (O10)."""
 
 
 def _write(label: str, number: int, word_bytes: int) -> Operation:
@@ -43,10 +47,11 @@ def _write(label: str, number: int, word_bytes: int) -> Operation:
     return "write", ("" if number % 11 == 7 else f"{label}.{number}".ljust(word_bytes, "."),)
 
 
-def _places(calls: Sequence[Call]) -> str | None:
-    """Every word has a place of its own, and none is missing or doubled."""
+def _places(calls: Sequence[Call], alone: bool) -> str | None:
+    """Every word has a place of its own; and where nothing else was written, none is missing."""
     places = sorted(call.value() for call in calls if call.outcome is Outcome.OK)
-    return None if places == list(range(1, len(places) + 1)) else f"words were lost or doubled: {places}"
+    right = list(range(1, len(places) + 1)) if alone else sorted(dict.fromkeys(places))
+    return None if places == right else f"words were lost or doubled: {places}"
 
 
 def _handle(label: str, number: int, word_bytes: int) -> Operation:

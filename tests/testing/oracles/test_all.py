@@ -13,6 +13,7 @@ from pbft.core.messages import Checkpoint, batch_digest
 from pbft.core.session import Completed
 from pbft.machine import Outcome, Result
 from pbft.testing.oracles import ORACLES, OracleFailure, oversee
+from pbft.testing.oracles.linearizable import LINEARIZABLE
 from pbft.testing.oracles.liveness import LIVENESS
 from tests.testing.planted import INTERVAL, SESSION, Planter
 
@@ -80,7 +81,7 @@ def test_facts_count_quorums_by_their_meaning(n: int) -> None:
 def test_every_oracle_is_seen_to_fire() -> None:
     """An oracle that nothing makes fire proves nothing: each id has a test in this folder that is named after it."""
     tests = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("test_*.py")))
-    for oracle in [*(oracle.id for oracle in ORACLES), LIVENESS]:
+    for oracle in [*(oracle.id for oracle in ORACLES), LINEARIZABLE, LIVENESS]:
         assert re.search(rf"^def test_{oracle.lower().replace('-', '_')}_", tests, re.MULTILINE), (
             f"nothing fires {oracle}"
         )

@@ -1,0 +1,101 @@
+"""How people name misbehaviours, and what they are told where there is none of that name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pbft.lab.misbehaviours import MISBEHAVIOURS, MisbehaviourError, find_misbehaviour, tell
+from pbft.loading import AppError
+from pbft.testing.byzantine import ADVERSARIES, Censor, Flooder, TimeLiar
+
+MINE = '''
+"""Misbehaviours that live outside the project."""
+
+from pbft.testing.byzantine import Adversary, Silent
+
+
+class Deaf(Adversary):
+    """Hears nothing.
+
+    Not even itself.
+    """
+
+    def receive(self, envelope, sender, now):
+        return []
+
+
+nothing = 5
+'''
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Return a file that defines one misbehaviour, and imports another."""
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    return path
+
+
+def test_every_misbehaviour_has_a_name_and_a_line():
+    """Each that a run may draw can be started by its class's name, and says what it does."""
+    assert list(MISBEHAVIOURS.values()) == list(ADVERSARIES)
+    for name, kind in MISBEHAVIOURS.items():
+        assert find_misbehaviour(name) is kind
+        assert tell(kind).endswith((".", ":"))
+
+
+def test_a_misbehaviour_of_ones_own(mine: Path):
+    """It is named by where it lies, and the only one of a file needs no name."""
+    kind = find_misbehaviour(f"{mine}:Deaf")
+    assert (kind.__name__, tell(kind)) == ("Deaf", "Hears nothing.")
+    assert find_misbehaviour(str(mine)).__name__ == "Deaf"
+    assert find_misbehaviour("pbft.testing.byzantine.flooder:Flooder") is Flooder
+
+
+def test_several_at_once(mine: Path):
+    """What is named with + between is one replica's, as a class that derives from all of them."""
+    kind = find_misbehaviour("Censor+TimeLiar")
+    assert kind.__bases__ == (Censor, TimeLiar)
+    assert kind.__name__ == "Censor+TimeLiar"
+    assert [each.__name__ for each in find_misbehaviour(f"{mine}:Deaf+Silent").__bases__] == ["Deaf", "Silent"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            "Wrongreply",
+            'there is no misbehaviour "Wrongreply" (one of your own is named as path.py:Class); did you mean',
+        ),
+        ("", 'there is no misbehaviour ""'),
+        ("Silent+", 'there is no misbehaviour ""'),
+        ("Silent+Silent", 'the misbehaviours in "Silent+Silent" do not go together; name none twice'),
+        ("MINE:Def", 'mine.py has no class "Def"; did you mean "Deaf"?'),
+        ("MINE:nothing", '"nothing" in mine.py is no misbehaviour; derive it from pbft.testing.byzantine.Adversary'),
+        (
+            "pbft.testing.byzantine.proposer:Set",
+            'pbft.testing.byzantine.proposer has no class "Set"; there is Proposer',
+        ),
+    ],
+)
+def test_what_cannot_be_found_is_a_sentence(mine: Path, words: str, says: str):
+    """The nearest name, or what to write instead."""
+    with pytest.raises(MisbehaviourError, match=re.escape(says)):
+        find_misbehaviour(words.replace("MINE", str(mine)))
+
+
+def test_code_that_does_not_import_is_a_sentence(tmp_path: Path):
+    """As for applications: the file, the error and its line."""
+    (tmp_path / "broken.py").write_text("import nosuchmodule")
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(AppError, match=r"broken.py does not import: ModuleNotFoundError.* \(broken.py, line 1\)"):
+        find_misbehaviour(f"{tmp_path / 'broken.py'}:Any")
+    with pytest.raises(AppError, match="there is no file"):
+        find_misbehaviour(f"{tmp_path / 'missing.py'}:Any")
+    with pytest.raises(AppError, match=r'"a-b:C" names no misbehaviour; write path\.py:Class or module:Class'):
+        find_misbehaviour("a-b:C")
+    with pytest.raises(MisbehaviourError, match="must hold one misbehaviour to go without a class name, and has none"):
+        find_misbehaviour(str(tmp_path / "empty.py"))
