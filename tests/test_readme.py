@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pbft.testing.byzantine import ADVERSARIES
+from pbft.testing.faulty_clients import FAULTY_CLIENTS
+
 README = Path(__file__).resolve().parents[1] / "README.md"
 FILE = re.compile(r"```python\n# (\w+\.py)\n(.*?)```", re.DOTALL)
 
@@ -18,6 +21,13 @@ def copy_out(folder: Path) -> list[str]:
     for name, text in files:
         (folder / name).write_text(text, encoding="utf-8")
     return [name for name, _ in files]
+
+
+def test_it_counts_right() -> None:
+    """As many misbehaviours as README says, of replicas and of clients."""
+    text = README.read_text(encoding="utf-8")
+    assert f"- {len(ADVERSARIES)} misbehaviours of replicas" in text
+    assert f"; {len(FAULTY_CLIENTS)} of clients" in text
 
 
 def test_breaking_it_as_readme_says(tmp_path: Path) -> None:

@@ -7,24 +7,22 @@ Owns: this command: which runs, what is shown of each, and the counts at the end
 from __future__ import annotations
 
 import functools
-import re
-import sys
 import time
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import say, say_json
+from pbft.cli.runs import JobsOption, leave, progress, read_range, say_failure, say_interrupted
 from pbft.cli.sim import say_lines
+from pbft.cli.sums import Totals
 from pbft.cli.where import JsonOption
-from pbft.wording import count, quote
+from pbft.wording import count
 
 if TYPE_CHECKING:
     from pbft.testing.byzzfuzz import Report, Shape
 
-_RANGE: Final = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 _FEW: Final = 16
 """So many runs are played here: to start processes for them would take longer."""
 
@@ -49,30 +47,25 @@ def byzzfuzz(
         int, typer.Option("--process-faults", metavar="N", min=0, help="Rounds in which the liar lies, at most.")
     ] = 2,
     trace: Annotated[bool, typer.Option("--trace", help="Print every line of one run's trace.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, show_default=False, help="Processes. Default: one a processor."),
-    ] = None,
+    jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play short runs with a few faulty rounds (ByzzFuzz), and report those that break. Ends with 1 when any did."""
-    first, end = _read_range(runs)
-    if trace and end - first > 1:
+    numbers = read_range("--runs", runs, "run")
+    first = numbers.start
+    if trace and len(numbers) > 1:
         raise Failure(f"--trace shows one run, as in --runs {first}:{first + 1}")
     shape = _shape(rounds, network_faults, process_faults, small_scope, any_scope)
     if trace:
         return _show(first, shape, as_json)
-    counts, interrupted = _play(range(first, end), shape, jobs, as_json)
+    counts, interrupted = _play(numbers, shape, jobs, as_json)
     if as_json:
         say_json({**counts, "interrupted": interrupted})
     else:
         if interrupted:
-            say(f"interrupted after {counts['runs']} of {count(end - first, 'run')}", "yellow")
+            say_interrupted(counts["runs"], len(numbers), "run")
         say(_sum_up(counts), "red" if counts["violations"] else "green")
-    if interrupted:
-        raise typer.Exit(ExitCode.INTERRUPTED)
-    if counts["violations"]:
-        raise typer.Exit(ExitCode.REJECTED)
+    leave(interrupted, counts["violations"])
 
 
 def _play(numbers: range, shape: Shape, jobs: int | None, as_json: bool) -> tuple[dict[str, Any], bool]:
@@ -81,44 +74,22 @@ def _play(numbers: range, shape: Shape, jobs: int | None, as_json: bool) -> tupl
     from pbft.testing.swarm import Pool
 
     began = time.perf_counter()
-    runs = violations = 0
-    totals = dict.fromkeys(_SUMMED, 0)
+    totals = Totals(*_SUMMED)
     interrupted = False
     try:
-        with Pool(1 if len(numbers) <= _FEW else jobs) as pool:
-            reports = pool.each(functools.partial(report, shape=shape), numbers)
-            for done in reports if as_json or not sys.stdout.isatty() else _tracked(reports, len(numbers)):
-                runs += 1
+        with progress("run", len(numbers), as_json) as advance, Pool(1 if len(numbers) <= _FEW else jobs) as pool:
+            for done in pool.each(functools.partial(report, shape=shape), numbers):
+                totals.count(done)
+                advance()
                 if as_json:
                     say_json(_describe(done))
-                if done.outcome is not None:
-                    totals = {name: totals[name] + getattr(done.outcome, name) for name in _SUMMED}
-                    continue
-                violations += 1
-                if not as_json:
-                    _say_failure(done)
+                elif done.outcome is None:
+                    say_failure("run", done)
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.perf_counter() - began
-    rate = round(runs / seconds, 1)
-    times = {"seconds": round(seconds, 3), "runs_per_second": rate}
-    return {"runs": runs, "violations": violations, **totals, **times}, interrupted
-
-
-def _tracked(reports: Iterator[Report], total: int) -> Iterable[Report]:
-    """Show a bar that moves where somebody watches."""
-    from rich.progress import track
-
-    from pbft.cli.output import console
-
-    return track(reports, "runs", total, console=console(), transient=True)
-
-
-def _read_range(runs: str) -> tuple[int, int]:
-    found = _RANGE.fullmatch(runs)
-    if found is None or int(found[1]) >= int(found[2]):
-        raise Failure(f"--runs takes a first run and the one after the last, as in 0:100, not {quote(runs)}")
-    return int(found[1]), int(found[2])
+    times = {"seconds": round(seconds, 3), "runs_per_second": round(totals.ended / seconds, 1)}
+    return {"runs": totals.ended, "violations": totals.failed, **totals.summed, **times}, interrupted
 
 
 def _shape(rounds: int, network_faults: int, process_faults: int, small_scope: bool, any_scope: bool) -> Shape:
@@ -144,7 +115,7 @@ def _show(number: int, shape: Shape, as_json: bool) -> None:
     if as_json:
         say_json({**_describe(done), "scenario": told})
     elif done.outcome is None:
-        _say_failure(done)
+        say_failure("run", done)
     else:
         outcome = done.outcome
         mutations = ", ".join(f"{name} {times}" for name, times in outcome.mutations) or "none"
@@ -154,13 +125,6 @@ def _show(number: int, shape: Shape, as_json: bool) -> None:
         )
     if done.outcome is None:
         raise typer.Exit(ExitCode.REJECTED)
-
-
-def _say_failure(done: Report) -> None:
-    say(f"run {done.number} failed.", "red")
-    say_lines(done.failure)
-    if done.replay not in done.failure:
-        say(f"replay: {done.replay}")
 
 
 def _describe(done: Report) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pbft.cli.failures import ExitCode, Failure
+from pbft.cli.failures import Failure
 from pbft.cli.output import say, say_json
+from pbft.cli.runs import JobsOption, leave
 from pbft.cli.where import JsonOption
 from pbft.wording import count, quote, suggest
 
@@ -31,10 +32,7 @@ def mutants(
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", min=1, help="Seeds tried at most for each, from 0 on.")
     ] = 500,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, show_default=False, help="Processes. Default: one a processor."),
-    ] = None,
+    jobs: JobsOption = None,
     listed: Annotated[bool, typer.Option("--list", help="Name them, and say what each breaks. Hunt none.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,10 +60,7 @@ def mutants(
     else:
         ended = f"interrupted after {killed + survived} of {len(chosen)}: " if interrupted else ""
         say(f"{ended}{killed} of {count(killed + survived, 'mutant')} killed", "red" if survived else "green")
-    if interrupted:
-        raise typer.Exit(ExitCode.INTERRUPTED)
-    if survived:
-        raise typer.Exit(ExitCode.REJECTED)
+    leave(interrupted, survived)
 
 
 def _choose(names: list[str]) -> list[str]:
@@ -102,7 +97,12 @@ def _show(fate: Fate, width: int, as_json: bool) -> None:
     if as_json:
         say_json({**asdict(fate), "killed": fate.is_kill})
     else:
-        say(_row(fate.mutant, fate.oracle or "survived", str(fate.seeds), width), "" if fate.is_kill else "red")
+        say_fate(fate, width)
+
+
+def say_fate(fate: Fate, width: int) -> None:
+    """Say what became of one mutant: a row of the table, whose first column is so wide."""
+    say(_row(fate.mutant, fate.oracle or "survived", str(fate.seeds), width), "" if fate.is_kill else "red")
 
 
 def _row(mutant: str, oracle: str, seeds: str, width: int) -> str:

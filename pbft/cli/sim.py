@@ -127,7 +127,7 @@ def _print_line_as_json(line: str) -> None:
 def words(done: Report, outcome: Outcome) -> str:
     """Return a run's end in one line."""
     return (
-        f"seed {done.seed}: n={outcome.n}, {outcome.sequences} sequences, {outcome.deliveries} deliveries, "
+        f"seed {done.number}: n={outcome.n}, {outcome.sequences} sequences, {outcome.deliveries} deliveries, "
         f"{outcome.virtual_ms} virtual ms, {outcome.view_changes} view changes, {outcome.checkpoints} checkpoints, "
         f"{outcome.transfers} transfers, trace {outcome.trace_digest}"
     )
@@ -135,7 +135,7 @@ def words(done: Report, outcome: Outcome) -> str:
 
 def describe(done: Report) -> dict[str, Any]:
     """Return a run's end for a program."""
-    told: dict[str, Any] = {"seed": done.seed, "ok": done.outcome is not None, "seconds": round(done.seconds, 3)}
+    told: dict[str, Any] = {"seed": done.number, "ok": done.outcome is not None, "seconds": round(done.seconds, 3)}
     if done.reached is not None:
         told |= asdict(done.reached)
     if done.outcome is None:

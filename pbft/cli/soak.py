@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from pbft.cli.failures import ExitCode, Failure
+from pbft.cli.mutants import say_fate
 from pbft.cli.output import say
+from pbft.cli.runs import JobsOption
 from pbft.cli.shrunk import shrink_and_keep
 from pbft.cli.sums import Sums, told_paths
 from pbft.wording import count, quote
@@ -60,10 +62,7 @@ def soak(
     mutants_every: Annotated[
         int, typer.Option("--mutants-every", metavar="N", min=0, help="Hunt all mutants after so many seeds; 0: never.")
     ] = 1_000,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, show_default=False, help="Processes. Default: one a processor."),
-    ] = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Run fresh seeds, keep the plans of those that fail, and hunt mutants now and then.
 
@@ -133,7 +132,7 @@ class Soak:
             say(f"survived: {name}", "red")
         hunted = self._killed + len(self._survivors)
         say(
-            f"{count(self._sums.seeds, 'seed')} from {self._first} on, {told['failed']} failed; "
+            f"{count(self._sums.ended, 'seed')} from {self._first} on, {told['failed']} failed; "
             f"{count(hunted, 'mutant')} hunted, {len(self._survivors)} survived; {told['deliveries']} deliveries in "
             f"{told['seconds']} s; the next soak goes on at {self.next}",
             "red" if self.failed else "green",
@@ -143,27 +142,28 @@ class Soak:
         from pbft.testing.swarm import Plan
 
         self._sums.count(done)
-        self.next = done.seed + 1
+        self.next = done.number + 1
         if done.outcome is None:
-            say(f"seed {done.seed} failed: {done.failure.splitlines()[0]}", "red")
-            self._kept.append(shrink_and_keep(Plan.draw(done.seed), done.oracle, None, self._save, as_json=False))
-        if self._sums.seeds % _TOLD_EVERY == 0:
+            say(f"seed {done.number} failed: {done.failure.splitlines()[0]}", "red")
+            self._kept.append(shrink_and_keep(Plan.draw(done.number), done.oracle, None, self._save, as_json=False))
+        if self._sums.ended % _TOLD_EVERY == 0:
             self.remember()
-            say(f"{count(self._sums.seeds, 'seed')}, {self._sums.failed} failed; seed {self.next} is next")
+            say(f"{count(self._sums.ended, 'seed')}, {self._sums.failed} failed; seed {self.next} is next")
 
     def _hunt(self, pool: Pool, deadline: Deadline) -> None:
-        """Hunt every mutant on the seeds to come."""
+        """Hunt every mutant on the first seeds, as `pbft mutants` does: one that survives there has got away."""
         from pbft.testing.mutants import catalogue
         from pbft.testing.mutants.hunt import hunts
 
         names = list(catalogue())
-        say(f"hunting {count(len(names), 'mutant')} from seed {self.next} on")
-        for fate in _until(deadline, hunts(names, range(self.next, self.next + _HUNTED_SEEDS), pool)):
+        say(f"hunting {count(len(names), 'mutant')} before seed {self.next}")
+        width = max(map(len, names))
+        for fate in _until(deadline, hunts(names, range(_HUNTED_SEEDS), pool)):
+            say_fate(fate, width)
             if fate.is_kill:
                 self._killed += 1
             else:
                 self._survivors.append(fate.mutant)
-                say(f"{fate.mutant} survived {count(fate.seeds, 'seed')} from {self.next} on", "red")
 
 
 def _recall(state: Path) -> int:

@@ -6,11 +6,7 @@ is `pbft.testing`'s matter.
 
 from __future__ import annotations
 
-import contextlib
-import re
-import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,14 +14,15 @@ import typer
 
 from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import say, say_json
+from pbft.cli.runs import JobsOption, is_watched, leave, progress, read_range, say_failure, say_interrupted
 from pbft.cli.sim import say_lines
+from pbft.cli.sums import Totals
 from pbft.cli.where import JsonOption
-from pbft.wording import count, quote
+from pbft.wording import count
 
 if TYPE_CHECKING:
     from pbft.testing.twins import Report
 
-_RANGE: Final = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 _FEW: Final = 200
 """So many scenarios are played here: to start processes for them would take longer."""
 
@@ -40,14 +37,11 @@ def twins(
         str, typer.Option("--scenarios", metavar="A:B", help="The scenarios from A up to, not including, B.")
     ],
     trace: Annotated[bool, typer.Option("--trace", help="Print every line of the trace, for one scenario.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, show_default=False, help="Processes. Default: one a processor."),
-    ] = None,
+    jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play scenarios of replicas that run twice, and report those that break. Ends with 1 when any did."""
-    numbers = _read_range(scenarios)
+    numbers = _read_scenarios(scenarios)
     if trace:
         _play_one(numbers, as_json)
         return
@@ -55,29 +49,32 @@ def twins(
     from pbft.testing.twins import report
 
     began = time.perf_counter()
-    totals = dict.fromkeys(("scenarios", "failed", *_SUMMED), 0)
+    totals = Totals(*_SUMMED)
     interrupted = False
     try:
-        with _progress(len(numbers), as_json) as advance, Pool(1 if len(numbers) <= _FEW else jobs) as pool:
+        with (
+            progress("scenario", len(numbers), as_json) as advance,
+            Pool(1 if len(numbers) <= _FEW else jobs) as pool,
+        ):
             for done in pool.each(report, numbers):
-                totals["scenarios"] += 1
-                if done.outcome is None:
-                    totals["failed"] += 1
-                    _tell_failure(done, as_json)
-                else:
-                    totals = {name: each + getattr(done.outcome, name, 0) for name, each in totals.items()}
+                totals.count(done)
                 advance()
+                if done.outcome is None:
+                    _tell_failure(done, as_json)
+                if totals.ended % _TOLD_EVERY == 0 and not as_json and not is_watched(as_json):
+                    say(f"{totals.ended} of {count(len(numbers), 'scenario')}")
     except KeyboardInterrupt:
         interrupted = True
     seconds = time.perf_counter() - began
+    times = {"seconds": round(seconds, 3), "scenarios_per_second": round(totals.ended / seconds)}
+    counts = {"scenarios": totals.ended, "failed": totals.failed, **totals.summed, **times}
     if as_json:
-        say_json({**totals, "seconds": round(seconds, 3), "interrupted": interrupted})
+        say_json({**counts, "interrupted": interrupted})
     else:
-        say(_sum_up(totals, seconds), "red" if totals["failed"] else "green")
-    if interrupted:
-        raise typer.Exit(ExitCode.INTERRUPTED)
-    if totals["failed"]:
-        raise typer.Exit(ExitCode.REJECTED)
+        if interrupted:
+            say_interrupted(totals.ended, len(numbers), "scenario")
+        say(_sum_up(counts), "red" if totals.failed else "green")
+    leave(interrupted, totals.failed)
 
 
 def _play_one(numbers: range, as_json: bool) -> None:
@@ -96,17 +93,13 @@ def _play_one(numbers: range, as_json: bool) -> None:
     say(f"scenario {done.number}: {words}", "green")
 
 
-def _read_range(scenarios: str) -> range:
+def _read_scenarios(text: str) -> range:
     from pbft.testing.twins import SPACE
 
-    found = _RANGE.fullmatch(scenarios)
-    if found is None or int(found[1]) >= int(found[2]):
-        raise Failure(
-            f"--scenarios takes a first number and the one after the last, as in 0:100, not {quote(scenarios)}"
-        )
-    if int(found[2]) > len(SPACE):
-        raise Failure(f"there are {len(SPACE)} scenarios, numbered from 0 on; {found[2]} is beyond the last")
-    return range(int(found[1]), int(found[2]))
+    numbers = read_range("--scenarios", text, "number")
+    if numbers.stop > len(SPACE):
+        raise Failure(f"there are {len(SPACE)} scenarios, numbered from 0 on; {numbers.stop} is beyond the last")
+    return numbers
 
 
 def _tell_failure(done: Report, as_json: bool) -> None:
@@ -115,44 +108,15 @@ def _tell_failure(done: Report, as_json: bool) -> None:
     told = SPACE.scenario(done.number).told()
     if as_json:
         say_json({"scenario": done.number, "told": told, "failure": done.failure, "replay": done.replay})
-        return
-    say(f"scenario {done.number} failed.", "red")
-    say_lines("\n".join((*told, done.failure)))
-    if done.replay not in done.failure:
-        say(f"replay: {done.replay}")
+    else:
+        say_failure("scenario", done, told)
 
 
-@contextlib.contextmanager
-def _progress(scenarios: int, as_json: bool) -> Iterator[Callable[[], None]]:
-    """Give what counts: a bar that moves where somebody watches a terminal, a line now and then elsewhere."""
-    if as_json:
-        yield lambda: None
-        return
-    if not sys.stdout.isatty():
-        done = iter(range(1, scenarios + 1))
-
-        def told() -> None:
-            number = next(done)
-            if number % _TOLD_EVERY == 0:
-                say(f"{number} of {count(scenarios, 'scenario')}")
-
-        yield told
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from pbft.cli.output import console
-
-    columns = (TextColumn("scenarios"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=console(), transient=True) as bar:
-        task = bar.add_task("", total=scenarios)
-        yield lambda: bar.advance(task)
-
-
-def _sum_up(totals: dict[str, Any], seconds: float) -> str:
-    scenarios = count(totals["scenarios"], "scenario")
-    ended = f"{totals['failed']} of {scenarios} failed" if totals["failed"] else f"{scenarios} agreed and finished"
+def _sum_up(counts: dict[str, Any]) -> str:
+    scenarios = count(counts["scenarios"], "scenario")
+    ended = f"{counts['failed']} of {scenarios} failed" if counts["failed"] else f"{scenarios} agreed and finished"
     return (
-        f"{ended}: {totals['deliveries']} deliveries, {totals['view_changes']} view changes, "
-        f"{totals['checkpoints']} checkpoints, {totals['transfers']} transfers in {seconds:.1f} s "
-        f"({totals['scenarios'] / seconds:.0f} scenarios a second)"
+        f"{ended}: {counts['deliveries']} deliveries, {counts['view_changes']} view changes, "
+        f"{counts['checkpoints']} checkpoints, {counts['transfers']} transfers in {counts['seconds']:.1f} s "
+        f"({counts['scenarios_per_second']} scenarios a second)"
     )

@@ -313,6 +313,8 @@ class Agreement:
         commits = slot.commits.certificate(self.view, proposal.digest, self._quorums.committed, self._out.genuine)
         if commits is not None:
             slot.committed = proposal
+            if slot.proposed_ms is not None:
+                slot.agreeing_ms = self._out.now.monotonic_ms - slot.proposed_ms
             slot.commit_certificate = CommitCertificate(self.view, slot.sequence, proposal.digest, shares(commits))
             self._out.notice(CommittedLocal(self.view, slot.sequence, proposal.digest, commits))
 

@@ -48,6 +48,8 @@ class _Watch:
     mark: int | None = None
     """The greatest sequence proposed before the primary surely had it: whatever is beyond was made in its presence."""
     first_told_ms: int | None = None
+    first_count: int = 0
+    """How many requests of its client had executed by then."""
     count: int | None = None
     """How many requests of its client had executed when the primary surely had it for the first time."""
 
@@ -108,10 +110,22 @@ class Fairness:
         return delays
 
     def _delay_ms(self, client: ClientKey, now_ms: int) -> int:
+        """How long a client that is now served again has waited, or that one request of it which runs now.
+
+        The latter where so few of its requests ran meanwhile that the primary's room for it cannot have been full: who
+        serves a client's requests one by one makes each of them wait, though the client is served all the time.
+        """
         watch, service = self._watches.get(client), self._services.get(client, _NOTHING)
-        if watch is None or watch.told_ms is None or watch.served != service.sequence:
+        if watch is None:
             return 0
-        return now_ms - watch.told_ms
+        told_ms = watch.told_ms if watch.served == service.sequence else None
+        if (
+            watch.first_told_ms is not None
+            and service.count - watch.first_count < self._share // 2
+            and not self._waiting.is_waiting(client, watch.number)
+        ):
+            told_ms = watch.first_told_ms
+        return 0 if told_ms is None else now_ms - told_ms
 
     def passed_over(self, now_ms: int, timeout_ms: int, proposed: int) -> bool:
         """Look through the oldest requests, and say whether the primary is unfair to one.
@@ -139,7 +153,7 @@ class Fairness:
         relayed_ms = waiting.relayed_ms
         if relayed_ms is not None and relayed_ms >= max(waiting.starts_ms, self._since_ms):
             if watch.first_told_ms is None:
-                watch.first_told_ms = relayed_ms
+                watch.first_told_ms, watch.first_count = relayed_ms, service.count
             # Until the primary has executed what served this client, its room for this client may be full.
             has_room = service.at_ms is None or relayed_ms >= service.at_ms + timeout_ms // EIGHTH
             if watch.told_ms is None and has_room:

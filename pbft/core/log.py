@@ -44,6 +44,8 @@ class Slot:
     """What the primary of this view proposed, with its batch."""
     proposed_ms: int | None = None
     """When that was accepted here."""
+    agreeing_ms: int | None = None
+    """How long it took from then until it committed in the same view; None where it did not, or not yet."""
     renewal: Envelope | None = None
     """What a new view proposes again, while its batch is missing here: the pre-prepare without it."""
     earlier: dict[bytes, Proposal] = field(default_factory=dict)
@@ -108,7 +110,7 @@ class Slot:
             self.earlier[self.proposed.digest] = self.proposed
             if len(self.earlier) > KEPT_BATCHES:
                 del self.earlier[next(iter(self.earlier))]
-        self.proposal = self.proposed_ms = self.renewal = self.held_back = None
+        self.proposal = self.proposed_ms = self.agreeing_ms = self.renewal = self.held_back = None
         self.prepares, self.commits = Votes(), Votes()
         self.prepared = False
         self.judged.clear()

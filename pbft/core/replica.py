@@ -359,7 +359,7 @@ class Replica:
         self._out.notice(Executed(proposal.view, slot.sequence, proposal.digest, agreed_ms, fates))
         self._service.on_executed(self._agreement.view, slot.sequence, ran)
         fresh = [each.client for each in fates if each.outcomes]
-        self._timers.executed(slot.sequence, fresh, self._out.now.monotonic_ms, slot.proposed_ms)
+        self._timers.executed(slot.sequence, fresh, self._out.now.monotonic_ms, slot.agreeing_ms)
         if self._checkpoints.is_due(slot.sequence):
             self._checkpoints.take(self._execution.snapshot())
 

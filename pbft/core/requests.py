@@ -194,6 +194,10 @@ class WaitingRequests:
         """Return for each client the request whose patience began first."""
         return [min(each.values(), key=lambda one: (one.starts_ms, one.number)) for each in self._by_client.values()]
 
+    def is_waiting(self, client: ClientKey, number: int) -> bool:
+        """Say whether a client's request that arrived as this one still waits."""
+        return any(each.number == number for each in self._by_client.get(client, {}).values())
+
     def take_settled_ms(self) -> int | None:
         """Return when patience began for the longest waiting of all that settled since this was asked last."""
         settled_ms, self._settled_ms = self._settled_ms, None

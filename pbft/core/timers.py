@@ -94,19 +94,19 @@ class Timers:
         self._begun_ms = None
 
     def executed(
-        self, sequence: int, clients: Sequence[ClientKey], now_ms: int, proposed_ms: int | None = None
+        self, sequence: int, clients: Sequence[ClientKey], now_ms: int, agreeing_ms: int | None = None
     ) -> None:
         """Note that a batch ran, after what it settled was settled: `clients` has one entry for each fresh request.
 
-        `proposed_ms` is when its proposal was accepted in this view, None where it was not.
+        `agreeing_ms` is how long it took from its proposal to its commit, None where these were not in this view.
         """
         settled_ms = self._waiting.take_settled_ms()
         delays = self._fairness.executed(sequence, clients, now_ms)
         if not self._in_view:
             return
         self._pace.served(delays)
-        if proposed_ms is not None:
-            self._pace.agreed(now_ms - proposed_ms)
+        if agreeing_ms is not None:
+            self._pace.agreed(agreeing_ms)
         if clients:
             self._decay(settled_ms, now_ms)
             self._fresh = True

@@ -16,16 +16,18 @@ def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
     """Return the greatest value that each count of a correct replica can take.
 
     Slots live between the last two stable checkpoints and the high watermark: at most L on either side of the last. A
-    slot holds a few batches at most: one proposed, one certified, one committed, and those of views gone by. What a
-    batch takes decoded, until it ran, comes on top: some seven times its bytes where requests are tiny.
+    slot holds a few batches at most: one proposed, one certified, one committed, and those of views gone by. The next
+    to execute may hold as many whatever lies beyond it. What a batch takes decoded, until it ran, comes on top: some
+    seven times its bytes where requests are tiny.
     """
     n, limits = group.n, group.limits
     slots = 2 * limits.log_size
+    slot_bytes = (3 + KEPT_BATCHES) * limits.batch_bytes
     sessions = limits.sessions_per_client * len(group.clients)
     return {
         "slots": slots,
-        "batch_bytes": (3 + KEPT_BATCHES) * slots * limits.batch_bytes,
-        "unexecuted_bytes": max(settings.unexecuted_bytes, settings.window * limits.batch_bytes) + limits.batch_bytes,
+        "batch_bytes": slots * slot_bytes,
+        "unexecuted_bytes": max(settings.unexecuted_bytes, settings.window * limits.batch_bytes) + slot_bytes,
         "votes": 3 * n * slots,
         "above_high": 0,
         "early_bytes": n * settings.early_bytes,

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.byzzfuzz.tally import TALLY
+from tests.tallies import telling
 
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print runs, time and violations: a figure to watch, which no test asserts."""
-    if TALLY.runs:
-        terminalreporter.write_sep("-", "byzzfuzz")
-        for line in TALLY.told():
-            terminalreporter.write_line(line)
+pytest_terminal_summary = telling("byzzfuzz", TALLY.told)

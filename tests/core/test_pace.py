@@ -70,10 +70,40 @@ def test_a_group_that_needs_long_to_agree_blames_nobody():
     """Under load all takes longer: eight times as long as a batch needs is allowed."""
     judged = pace()
     for _ in range(16):
-        judged.agreed(T // 8)
-    serve(judged, 9 * T // 10)
-    assert 9 * T // 10 < judged.expected_ms(T) <= T
+        judged.agreed(T // 20)
+    serve(judged, 3 * T // 8)
+    assert 3 * T // 8 <= judged.expected_ms(T) <= 8 * T // 20
     assert not judged.is_slow(0, T)
+
+
+def test_what_agreement_excuses_has_an_end():
+    """A primary that tells some backups late lengthens what the others time: half of the timeout, and no more."""
+    judged = pace()
+    for _ in range(16):
+        judged.agreed(T // 2)
+    assert judged.expected_ms(T) == T // 2
+    serve(judged, 9 * T // 10)
+    assert judged.is_slow(0, T)
+
+
+def test_many_clients_that_ask_little_are_heard_together():
+    judged = pace()
+    for number in range(4):
+        serve(judged, 9 * T // 10, times=1, client=b"client %d" % number)
+    assert judged.is_slow(0, T)
+
+
+def test_a_primary_of_whom_little_is_known_is_no_measure():
+    judged = pace()
+    for _ in range(4):
+        serve(judged, 0, times=3)
+        judged.restart()
+    assert judged.expected_ms(T) == T // 4
+    serve(judged, T // 2)
+    judged.restart()
+    serve(judged, T // 2)
+    judged.restart()
+    assert judged.expected_ms(T) > T // 2
 
 
 def test_who_is_no_slower_than_those_before_is_not_to_blame():
@@ -152,7 +182,7 @@ def late(backup: Backup, delay_ms: int, times: int) -> Cause | None:
                 return cause
         backup.settle("alice", timestamp=timestamp)
         ran_ms = begun_ms + delay_ms
-        backup.timers.executed(backup.executed + 1, [backup.scene.key("alice")], ran_ms, ran_ms - 10)
+        backup.timers.executed(backup.executed + 1, [backup.scene.key("alice")], ran_ms, 10)
         backup.executed += 1
         backup.now_ms = ran_ms
     return None
@@ -182,3 +212,20 @@ def test_each_primary_is_judged_by_what_it_does_itself():
 
 def test_prompt_answers_are_no_reason_to_leave():
     assert late(Backup(), T // 10, 50) is None
+
+
+def test_who_serves_a_clients_sessions_one_by_one_is_slow_to_each():
+    """The client is served all the time, and each of its requests lies for long: it is these that count."""
+    backup = Backup()
+    for session in range(1, 11):
+        backup.hear("alice", 0, session)
+    for turn in range(1, 11):
+        ran_ms = turn * 3 * T // 10
+        while backup.deadline <= ran_ms:
+            if (cause := backup.at(backup.deadline)) is not None:
+                assert cause is Cause.SLOW
+                assert backup.now_ms < 6 * T
+                return
+        backup.settle("alice", turn)
+        backup.timers.executed(turn, [backup.scene.key("alice")], ran_ms, 10)
+    raise AssertionError("nobody found out")

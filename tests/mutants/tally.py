@@ -6,7 +6,7 @@ from pbft.testing.mutants.hunt import Fate
 
 SAMPLE = (
     "prepared",
-    "values-not-compared",
+    "log-never-cut",
     "endless-patience",
     "executes-what-is-prepared",
     "certificates-hidden",
@@ -24,5 +24,5 @@ FATES: list[Fate] = []
 
 def told() -> list[str]:
     """Return the table: mutant, oracle, seeds needed."""
-    width = max(len(each.mutant) for each in FATES)
+    width = max((len(each.mutant) for each in FATES), default=0)
     return [f"{each.mutant:{width}}  {each.oracle or 'survived':20}  {each.seeds}" for each in FATES]

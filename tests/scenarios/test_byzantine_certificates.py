@@ -19,7 +19,7 @@ def with_flaw(name: str) -> type[CertificateForger]:
     """Return an adversary with this one flaw."""
 
     class Flawed(CertificateForger):
-        flaws = (name,)
+        forgeries = (name,)
 
     return Flawed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbft.core.effects import Cause, ViewChangeStarted
+from pbft.core.effects import Cause, Send, ViewChangeStarted
 from pbft.core.envelope import Kind
 from pbft.core.settings import ReplicaSettings, SessionSettings
 from pbft.testing import Cluster
@@ -30,6 +30,21 @@ class SlowInAll(SlowVoter):
     """Proposes late, and votes late."""
 
     share = 0.8
+
+
+class TellsSomeLate(SlowPrimary):
+    """Proposes late, and later still to one correct backup; what it says of its own commits comes last.
+
+    Whoever was told in time sees the group take long to agree.
+    """
+
+    share = 0.5
+
+    def delay_ms(self, sent: Send) -> int:
+        """Hold back what the others wait for."""
+        kind, later_ms = sent.envelope.kind, 2 * self.core.status().timeout_ms // 5
+        late = kind is Kind.COMMIT or (kind is Kind.PRE_PREPARE and sent.to == self.means.correct[-1])
+        return max(super().delay_ms(sent), later_ms) if self.is_in_office and late else super().delay_ms(sent)
 
 
 def causes(group: Cluster) -> list[Cause]:
@@ -73,6 +88,17 @@ def test_p7_who_holds_back_its_votes_as_well_is_replaced(n: int) -> None:
     group = Cluster(Counter, seed=63, n=n, byzantine=primaries(n, SlowInAll), settings=SETTINGS)
     load = Load(group, "alice", "bob")
     group.run_until(lambda: min(group.views()) >= faults(n), within_ms=60 * T)
+    group.finish(*load.stop())
+    assert load.exactly_once()
+
+
+@SIZES
+def test_p7_who_tells_some_late_is_replaced(n: int) -> None:
+    """It cannot make most of them believe that it is the group that takes so long."""
+    group = Cluster(Counter, seed=5, n=n, byzantine=primaries(n, TellsSomeLate), settings=SETTINGS)
+    load = Load(group, "alice", "bob", think_ms=20)
+    group.run_until(lambda: min(group.views()) >= faults(n), within_ms=40 * T)
+    assert Cause.SLOW in causes(group)
     group.finish(*load.stop())
     assert load.exactly_once()
 

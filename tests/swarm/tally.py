@@ -3,52 +3,30 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
-from dataclasses import dataclass, field
 
 from pbft.testing.rare_paths import RarePath
 from pbft.testing.swarm import Outcome
+from tests import tallies
 
 SEEDS = int(os.environ.get("PBFT_SWARM_SEEDS", "1000"))
 
 
-@dataclass
-class Tally:
-    """Seeds that ended well, what they came to, and how long that took with all processors at work."""
+class Tally(tallies.Tally):
+    """Seeds, and the rare paths that they went."""
 
-    seeds: int = 0
-    deliveries: int = 0
-    virtual_ms: int = 0
-    view_changes: int = 0
-    checkpoints: int = 0
-    transfers: int = 0
-    undecided: int = 0
-    """Histories whose search for an order (O10) gave up."""
-    times: Counter[str] = field(default_factory=Counter)
-    """How often each rare path was gone."""
-    runs: Counter[str] = field(default_factory=Counter)
-    """By how many seeds."""
-    seconds: float = 0.0
-    _began: float = field(default=0.0, repr=False)
+    summed = ("deliveries", "virtual_ms", "view_changes", "checkpoints", "transfers", "undecided")
 
-    def begin(self) -> None:
-        """Start to measure."""
-        self._began = time.perf_counter()
-
-    def end(self) -> None:
-        """Stop measuring."""
-        self.seconds += time.perf_counter() - self._began
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: Counter[str] = Counter()
+        """How often each rare path was gone."""
+        self.runs: Counter[str] = Counter()
+        """By how many seeds."""
 
     def count(self, outcome: Outcome) -> None:
         """Add a run."""
-        self.seeds += 1
-        self.deliveries += outcome.deliveries
-        self.virtual_ms += outcome.virtual_ms
-        self.view_changes += outcome.view_changes
-        self.checkpoints += outcome.checkpoints
-        self.transfers += outcome.transfers
-        self.undecided += outcome.undecided
+        self.add(outcome)
         self.times.update(outcome.rare_paths)
         self.runs.update(dict.fromkeys(outcome.rare_paths, 1))
 
@@ -59,13 +37,18 @@ class Tally:
 
     def told(self) -> list[str]:
         """Return the tally as three sentences, then every rare path with how often it was gone."""
-        rate = self.deliveries / self.seconds
-        hours = self.virtual_ms / 60_000 / self.seconds
-        came_to = f"{self.view_changes} view changes, {self.checkpoints} checkpoints, {self.transfers} transfers"
+        if not self.ended:
+            return []
+        sums = self.sums
+        rate = sums["deliveries"] / self.seconds
+        hours = sums["virtual_ms"] / 60_000 / self.seconds
+        came_to = (
+            f"{sums['view_changes']} view changes, {sums['checkpoints']} checkpoints, {sums['transfers']} transfers"
+        )
         return [
-            f"{self.seeds} seeds agreed and finished in {self.seconds:.1f} s: {self.deliveries:,} deliveries",
+            f"{self.ended} seeds agreed and finished in {self.seconds:.1f} s: {sums['deliveries']:,} deliveries",
             f"{came_to}; {rate:,.0f} deliveries a second, {hours:.2f} simulated hours a minute",
-            f"{self.undecided} histories were too entangled for a search of their order",
+            f"{sums['undecided']} histories were too entangled for a search of their order",
             *(f"{path.value}: {self.times[path.value]} in {self.runs[path.value]} seeds" for path in RarePath),
         ]
 

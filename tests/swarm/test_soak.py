@@ -98,7 +98,7 @@ def test_mutants_are_hunted_between_seeds(
     monkeypatch.setattr("pbft.testing.mutants.catalogue", lambda: few)
     code, out, _ = soaked(capsys, tmp_path, "--minutes", "0.05", "--from", "40", "--mutants-every", "1")
     assert code == 0
-    assert "hunting 2 mutants from seed 41 on" in out.splitlines()
+    assert "hunting 2 mutants before seed 41" in out.splitlines()
 
     monkeypatch.setattr(hunt, "report", lambda seed, mutant: swarm.report(seed))
     monkeypatch.setattr("pbft.cli.soak._HUNTED_SEEDS", 1)

@@ -72,17 +72,23 @@ def test_a_misbehaviour_says_what_it_does_and_for_which_row(kind: type[Adversary
     assert ROW.search(f"{kind.__doc__} {module.__doc__}"), "no row like (R4)"
 
 
-def private_names(kind: type[Adversary]) -> set[str]:
-    """Return the private names that a class gives to methods or to what it keeps."""
+def own_names(kind: type[Adversary]) -> set[str]:
+    """Return the private names that a class gives to methods or to what it keeps, and those of its settings."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     kept = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
     methods = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    return {name for name in kept | methods if name.startswith("_") and not name.startswith("__")}
+    private = {name for name in kept | methods if name.startswith("_") and not name.startswith("__")}
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    settings = {
+        each.target.id for each in body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+    }
+    # A share is a number between 0 and 1 to whoever has one, and says how much of it: two may well agree on that.
+    return private | settings - {"share"}
 
 
-def test_no_two_misbehaviours_use_one_private_name() -> None:
+def test_no_two_misbehaviours_use_one_name() -> None:
     """Put together in one class, they would overwrite each other's."""
-    names = {kind: private_names(kind) for kind in KINDS}
+    names = {kind: own_names(kind) for kind in KINDS}
     clashes = [
         f"{one.__name__} and {other.__name__}: {', '.join(sorted(names[one] & names[other]))}"
         for one, other in combinations(KINDS, 2)

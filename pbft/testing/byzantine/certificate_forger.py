@@ -13,16 +13,16 @@ from pbft.testing.byzantine.misquoter import Misquoter
 
 
 class CertificateForger(Misquoter):
-    """Spoils each VIEW-CHANGE of its own in one of its `flaws`, one a view in turn, and begins views with it (R4)."""
+    """Spoils each VIEW-CHANGE of its own in one of its `forgeries`, one a view in turn, and begins views on it (R4)."""
 
-    flaws: ClassVar[tuple[str, ...]] = tuple(FLAWS)
+    forgeries: ClassVar[tuple[str, ...]] = tuple(FLAWS)
 
     def __init__(self, core: Replica, means: Means) -> None:
         super().__init__(core, means)
-        self._begins_with = means.chance.randrange(len(self.flaws))
+        self._begins_with = means.chance.randrange(len(self.forgeries))
         """Which flaw comes first: a run sees few views, and another one sees others of them."""
 
     def ask(self, to: ReplicaId, vote: ViewChange) -> ViewChange:
         """Spoil a vote."""
         vote = super().ask(to, vote)
-        return FLAWS[self.flaws[(self._begins_with + vote.view) % len(self.flaws)]](self, vote)
+        return FLAWS[self.forgeries[(self._begins_with + vote.view) % len(self.forgeries)]](self, vote)

@@ -5,16 +5,14 @@ Owns: how one run is set up and what it must come to. The oracles judge each ste
 
 from __future__ import annotations
 
-import time
-import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from pbft.core.effects import ViewEntered
 from pbft.core.envelope import Envelope
 from pbft.core.group import Limits, Quorums
 from pbft.core.settings import ReplicaSettings, SessionSettings
+from pbft.testing import runs
 from pbft.testing.byzzfuzz.planned import Planned
 from pbft.testing.byzzfuzz.rounds import Rounds
 from pbft.testing.byzzfuzz.scenario import CALLS, N, NetworkFault, Scenario, Shape
@@ -23,6 +21,7 @@ from pbft.testing.cluster import Cluster
 from pbft.testing.journal import Journal
 from pbft.testing.network import Address
 from pbft.testing.oracles import OracleFailure
+from pbft.testing.runs import Echo, tell
 
 HEAL_MS: Final = 3_000
 """When the network heals at the latest; before that it does once all calls are answered."""
@@ -36,15 +35,11 @@ _SETTINGS: Final = ReplicaSettings(window=1, view_timeout_ms=150)
 """One sequence is in flight at a time, as rounds have it."""
 _SESSION_SETTINGS: Final = SessionSettings(retransmit_ms=100)
 
-Echo = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, kw_only=True)
+class Outcome(runs.Outcome):
     """What a run came to."""
 
-    deliveries: int
-    virtual_ms: int
     rounds: int
     """The greatest round come to before the network healed."""
     parted: int
@@ -53,33 +48,15 @@ class Outcome:
     """Messages that the Byzantine replica did not send as it should."""
     mutations: tuple[tuple[str, int], ...]
     """How often each mutation was used, by name."""
-    view_changes: int
-    trace_digest: str
 
 
-@dataclass(frozen=True)
-class Report:
-    """A run's end, for whoever counts: its outcome, or why it failed."""
-
-    number: int
-    seconds: float
-    outcome: Outcome | None
-    failure: str
-    """Empty when all is well; else what broke, the last lines of the trace, and the command that shows it again."""
-    replay: str
+Report = runs.Report[Outcome]
 
 
 def report(number: int, shape: Shape | None = None, echo: Echo | None = None) -> Report:
     """Draw a number's scenario, play it, and tell its end, whatever that is."""
-    began = time.perf_counter()
-    outcome, failure, replay = None, "", command(number, shape)
-    try:
-        outcome = play(Scenario.draw(number, shape), echo, replay=replay)
-    except AssertionError as error:
-        failure = str(error)
-    except Exception as error:
-        failure = "".join(traceback.format_exception(error)).rstrip()
-    return Report(number, time.perf_counter() - began, outcome, failure, replay)
+    replay = command(number, shape)
+    return tell(number, replay, lambda: play(Scenario.draw(number, shape), echo, replay=replay))
 
 
 def command(number: int, shape: Shape | None = None) -> str:
@@ -137,16 +114,13 @@ def play(
     alice.call()
     group.finish(*alice.calls)
     _check(group, alice.calls)
-    views = [step.view for i in group.correct for step in group.steps(i, ViewEntered)]
-    return Outcome(
-        deliveries=group.deliveries,
-        virtual_ms=group.now_ms,
+    return Outcome.of(
+        group,
+        len(alice.calls),
         rounds=come_to,
         parted=network.lost,
         lies=liar.lies,
         mutations=tuple(sorted(liar.told.items())),
-        view_changes=len(dict.fromkeys(views)),
-        trace_digest=group.trace_digest(),
     )
 
 

@@ -98,6 +98,6 @@ CLIENTS: Final = (
     Mutant(
         "reply-not-kept",
         "A reply that was lost is never sent again (OSDI'99 section 4.1: replicas remember the last reply).",
-        (edit(Service, "_on_stale", {"if reply is not None:": "if reply is None:"}),),
+        (edit(Service, "_on_stale", {"if reply is not None:": "if reply is not None and not reply.body:"}),),
     ),
 )

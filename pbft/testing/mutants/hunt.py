@@ -6,11 +6,15 @@ what breaks it, is the swarm's and the oracles' matter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from pbft.testing.swarm import Pool, report
+
+_ORACLE: Final = re.compile(r"O[0-9]+|persist-before-send|driver|end")
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Fate:
     mutant: str
     oracle: str
     """The invariant that broke: O1 to O16, a rule of the driver's, "end"; or the name of the error that the core
-    raised. Empty for a mutant that survived."""
+    raised, which is no kill. Empty for a mutant that survived."""
     seeds: int
     """How many seeds it took; how many it survived."""
     sentence: str = ""
@@ -30,8 +34,8 @@ class Fate:
 
     @property
     def is_kill(self) -> bool:
-        """Whether the swarm caught it."""
-        return bool(self.oracle)
+        """Whether an oracle caught it: a mutant that only trips over itself shows nothing of what oracles see."""
+        return _ORACLE.fullmatch(self.oracle) is not None
 
 
 def hunt(mutant: str, seeds: Sequence[int]) -> Fate:

@@ -29,17 +29,6 @@ STATES: Final = (
         (edit(Execution, "snapshot", {"self.head)": "bytes(DIGEST_BYTES))"}),),
     ),
     Mutant(
-        "clients-not-restored",
-        "A state is taken over without its client table (OSDI'99 section 4.3; design 4.7).",
-        (
-            edit(
-                Execution,
-                "install",
-                {"self.head, self.executed = clients,": "self.head, self.executed = self.clients,"},
-            ),
-        ),
-    ),
-    Mutant(
         "snapshot-of-the-wrong-sequence",
         "A checkpoint is made one sequence after each multiple of K (OSDI'99 section 4.3).",
         (edit(Checkpoints, "is_due", {"== 0": "== 1"}),),

@@ -13,6 +13,21 @@ from pbft.testing.mutants.mutant import Mutant, edit
 
 WAITING: Final = (
     Mutant(
+        "progress-of-others-is-enough",
+        "While anybody is served, nobody is passed over (design 4.10: others' progress resets nobody's timer).",
+        (
+            edit(
+                Timers,
+                "cause",
+                {
+                    (
+                        "self._unfair = self._fairness.passed_over(now_ms, self.timeout_ms, self._proposed)"
+                    ): "self._unfair = False"
+                },
+            ),
+        ),
+    ),
+    Mutant(
         "endless-patience",
         "A primary that does nothing keeps its view (OSDI'99 section 4.4).",
         (edit(Timers, "_stalled_ms", {"if not began:": "if began is not None:"}),),

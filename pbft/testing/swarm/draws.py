@@ -68,14 +68,17 @@ def draw_faulty(
 ) -> tuple[tuple[tuple[ReplicaId, str], ...], tuple[Fault, ...]]:
     """Return the liars, and the faults that stay: crashes and wrong clocks; at most f replicas in all."""
     faults = (n - 1) // 3
-    count = chance.choice((0, 1, 1, faults, faults))
-    replicas = list(range(count)) if chance.random() < _PRIMARIES_SHARE else chance.sample(range(n), count)
+    count = chance.choice((0, 1, faults, faults, faults))
+    # From the second on, too: the first one's own view is over once another begins, and who lies then comes next.
+    first = chance.choice((0, 0, 1))
+    in_turn = chance.random() < _PRIMARIES_SHARE
+    replicas = list(range(first, first + count)) if in_turn else chance.sample(range(n), count)
     times_ms = sorted(chance.randint(heal_ms // 20, 9 * heal_ms // 10) for _ in replicas)
     liars: list[tuple[ReplicaId, str]] = []
     lasting: list[Fault] = []
     for replica, at_ms in zip(replicas, times_ms, strict=True):
         fate = chance.random()
-        if fate < 0.45:
+        if fate < 0.25:
             lasting.append(Crashed(at_ms, replica))
         elif fate < 0.9:
             liars.append((replica, draw_liar(chance)))

@@ -164,7 +164,7 @@ def _build(hint: Any, value: Any, where: str) -> Any:
 def _build_fault(value: Any, where: str) -> Fault:
     told = dict(value) if isinstance(value, dict) else {}
     kind = told.pop(_KIND_KEY, None)
-    if kind not in FAULTS:
+    if not isinstance(kind, str) or kind not in FAULTS:
         hint = suggest(kind, FAULTS) if isinstance(kind, str) else ""
         raise _Damage(where, f"{show(kind)} is no kind of fault{hint}")
     fault: Fault = _build_fields(FAULTS[kind], told, where)

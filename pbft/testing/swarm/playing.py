@@ -6,7 +6,7 @@ judge each step; here only the ends are held together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from pbft.core.messages import RefusalReason
 from pbft.core.replica import Replica
@@ -16,6 +16,7 @@ from pbft.testing.linearizability import Undecided
 from pbft.testing.mutants import catalogue
 from pbft.testing.oracles import OracleFailure
 from pbft.testing.rare_paths import RarePaths
+from pbft.testing.runs import Echo
 from pbft.testing.swarm.faults import Fault
 from pbft.testing.swarm.liars import adversary
 from pbft.testing.swarm.outcome import Outcome
@@ -23,8 +24,6 @@ from pbft.testing.swarm.plan import Plan
 from pbft.testing.swarm.programs import CLIENTS
 from pbft.testing.swarm.work import Worker
 from pbft.testing.swarm.workloads import WORKLOADS, Workload
-
-Echo = Callable[[str], None]
 
 
 def play(
@@ -102,7 +101,7 @@ class Stage:
     def outcome(self) -> Outcome:
         """Return what the run has come to so far."""
         calls = sum(len(worker.calls) for worker in self._workers)
-        return Outcome.of(self._group, calls, self._undecided, self._rare_paths.told())
+        return Outcome.of(self._group, calls, undecided=self._undecided, rare_paths=self._rare_paths.told())
 
     @property
     def _correct(self) -> list[Worker]:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -77,11 +78,22 @@ class Pool:
             return
         running: deque[Future[Result]] = deque()
         for number in numbers:
-            running.append(self._executor.submit(task, number))
+            with _deaf():
+                running.append(self._executor.submit(task, number))
             if len(running) >= _AHEAD * self._jobs:
                 yield _result(running.popleft())
         while running:
             yield _result(running.popleft())
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Hold back a Ctrl-C: processes that are started meanwhile never hear one, not even before they have begun."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _result(future: Future[Result]) -> Result:

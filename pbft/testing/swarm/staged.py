@@ -1,7 +1,8 @@
 """Draws in which a liar stands where its lies count: some ways through the protocol are too rare for chance alone.
 
-Owns: what leads there, such as a primary that fails before a liar's view, a replica that has to catch up from liars, or
-clients who are kept busy while one of them is passed over. What else goes wrong is drawn as in every run.
+Owns: what leads there, such as a primary that fails before a liar's view, a replica that has to catch up from liars,
+clients who are kept busy while one of them is passed over, or a certificate that nobody but a liar has. What else goes
+wrong is drawn as in every run.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Final
 
 from pbft.core.envelope import Kind
 from pbft.core.group import ReplicaId
-from pbft.testing.swarm.faults import Dropped, Fault, Isolated, Paused
+from pbft.testing.swarm.faults import Dropped, Fault, Isolated, LetLoose, Paused
 from pbft.testing.swarm.programs import CLIENTS, Program
 
-STAGED_SHARE: Final = 0.1
+STAGED_SHARE: Final = 0.15
 """How often a run is staged."""
 
 _OF_VIEWS: Final = ("BogusNewView", "BogusNewView", "ForkedView", "CertificateForger")
@@ -37,7 +38,7 @@ def draw_staged(chance: random.Random, n: int, heal_ms: int) -> Staged | None:
     """Return a liar with what brings it into its place; mostly None."""
     if chance.random() >= STAGED_SHARE:
         return None
-    return chance.choice((_views, _states, _service, _service))(chance, n, heal_ms)
+    return chance.choice((_views, _states, _service, _service, _hoard, _starve))(chance, n, heal_ms)
 
 
 def _views(chance: random.Random, n: int, heal_ms: int) -> Staged:
@@ -62,6 +63,26 @@ def _states(chance: random.Random, n: int, heal_ms: int) -> Staged:
 def _service(chance: random.Random, n: int, heal_ms: int) -> Staged:
     """The first primary serves some better than others, and all have much to ask."""
     return Staged(((0, chance.choice(_OF_SERVICE)),), (), _busy(chance))
+
+
+def _hoard(chance: random.Random, n: int, heal_ms: int) -> Staged:
+    """The first primary alone learns what has prepared; the second one is cut off once it has gone on without that."""
+    begin_ms = chance.randint(0, heal_ms // 8)
+    end_ms = begin_ms + chance.randint(150, heal_ms // 3)
+    alone = tuple(
+        Dropped(begin_ms, end_ms, Kind.PREPARE.name, src, dst)
+        for src in range(1, n)
+        for dst in range(1, n)
+        if src != dst
+    )
+    cut_ms = min(heal_ms, end_ms + chance.randint(50, heal_ms // 2))
+    return Staged(((0, "Hoarder"),), (*alone, Isolated(cut_ms, heal_ms, 1)), _busy(chance))
+
+
+def _starve(chance: random.Random, n: int, heal_ms: int) -> Staged:
+    """The first primary is deaf to one client, and another one goes on asking when the run has healed."""
+    others = LetLoose(0, heal_ms, CLIENTS[1], chance.choice(("OneBackup", "AllButPrimary")), stays=True)
+    return Staged(((0, "Censor"),), (others,), (Program(CLIENTS[0], 0, 24, 1, 0),))
 
 
 def _busy(chance: random.Random) -> tuple[Program, ...]:

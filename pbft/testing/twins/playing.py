@@ -6,25 +6,22 @@ certificate counts a double replica twice is O6's.
 
 from __future__ import annotations
 
-import time
-import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from pbft.core.effects import BecameStable, StateInstalled, ViewEntered
 from pbft.core.envelope import Kind
 from pbft.core.group import Limits, Quorums
 from pbft.core.settings import ReplicaSettings, SessionSettings
+from pbft.testing import runs
 from pbft.testing.clients import Call, SimulatedClient
 from pbft.testing.cluster import Cluster
 from pbft.testing.journal import Journal
 from pbft.testing.oracles import OracleFailure
+from pbft.testing.runs import Echo, tell
 from pbft.testing.twins.scenario import CLIENTS, Scenario
 from pbft.testing.twins.space import SPACE
 from pbft.testing.twins.stage import Stage
-
-Echo = Callable[[str], None]
 
 SEED: Final = 0
 """Keys and clocks are the same in every scenario: chance has no part in what happens."""
@@ -50,49 +47,21 @@ SETTINGS: Final = ReplicaSettings(
 SESSION_SETTINGS: Final = SessionSettings(retransmit_ms=25, retransmit_max_ms=200)
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, kw_only=True)
+class Outcome(runs.Outcome):
     """What a scenario came to."""
 
-    n: int
-    deliveries: int
-    virtual_ms: int
-    sequences: int
-    calls: int
-    view_changes: int
-    """Views entered by anybody correct, after the first."""
-    checkpoints: int
-    """Checkpoints that anybody correct found stable."""
-    transfers: int
-    """States taken over, by all correct replicas together."""
     accusers: int
     """Correct replicas that can prove that some double replica contradicted itself."""
-    trace_digest: str
 
 
-@dataclass(frozen=True)
-class Report:
-    """A scenario's end, for whoever counts: its outcome, or why it failed."""
-
-    number: int
-    seconds: float
-    outcome: Outcome | None
-    failure: str
-    """Empty when all is well; else what broke, the last lines of the trace, and the command that shows it again."""
-    replay: str
+Report = runs.Report[Outcome]
 
 
 def report(number: int, echo: Echo | None = None) -> Report:
     """Play a numbered scenario and tell its end, whatever that is."""
-    began = time.process_time()
-    outcome, failure = None, ""
-    try:
-        outcome = play(SPACE.scenario(number), echo=echo, replay=command(number))
-    except AssertionError as error:
-        failure = str(error)
-    except Exception as error:
-        failure = "".join(traceback.format_exception(error)).rstrip()
-    return Report(number, time.process_time() - began, outcome, failure, command(number))
+    replay = command(number)
+    return tell(number, replay, lambda: play(SPACE.scenario(number), echo=echo, replay=replay))
 
 
 def command(number: int) -> str:
@@ -139,7 +108,8 @@ def play(
             group.crash(twin)
     _finish(group, sessions, calls)
     _check(group, calls)
-    return _outcome(group, calls)
+    accusers = sum(1 for i in group.correct if group.evidence(i))
+    return Outcome.of(group, len(calls), accusers=accusers)
 
 
 def _phases(group: Cluster, stage: Stage, sessions: list[SimulatedClient], scenario: Scenario) -> list[Call]:
@@ -182,21 +152,3 @@ def _check(group: Cluster, calls: list[Call]) -> None:
     places = sorted(call.value() for call in calls)
     if places != list(range(1, len(calls) + 1)):
         raise OracleFailure("end", f"words were lost or doubled: {places}\n{group.story()}")
-
-
-def _outcome(group: Cluster, calls: list[Call]) -> Outcome:
-    correct = group.correct
-    views = [step.view for i in correct for step in group.steps(i, ViewEntered)]
-    stable = [step.proof.sequence for i in correct for step in group.steps(i, BecameStable)]
-    return Outcome(
-        n=group.group.n,
-        deliveries=group.deliveries,
-        virtual_ms=group.now_ms,
-        sequences=max(group.executed(i) for i in correct),
-        calls=len(calls),
-        view_changes=len(dict.fromkeys(views)),
-        checkpoints=len(dict.fromkeys(stable)),
-        transfers=sum(len(group.steps(i, StateInstalled)) for i in correct),
-        accusers=sum(1 for i in correct if group.evidence(i)),
-        trace_digest=group.trace_digest(),
-    )
