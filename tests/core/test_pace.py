@@ -10,6 +10,7 @@ from pbft.core.effects import Cause
 from pbft.core.group import Quorums
 from pbft.core.pace import Pace
 from pbft.core.settings import ReplicaSettings
+from tests.core.builders import Scene
 from tests.core.patience import Backup, T
 
 ALICE, BOB = b"alice", b"bob"
@@ -229,3 +230,16 @@ def test_who_serves_a_clients_sessions_one_by_one_is_slow_to_each():
         backup.settle("alice", turn)
         backup.timers.executed(turn, [backup.scene.key("alice")], ran_ms, 10)
     raise AssertionError("nobody found out")
+
+
+def test_a_batch_that_waits_for_the_one_before_it_did_not_take_long_to_agree_on():
+    """A primary that proposes the next batch at once and this one late lengthens nothing but its own delay."""
+    scene = Scene()
+    watched = scene.watch(1)
+    early, late = (scene.pre_prepare(sequence, scene.request("alice", 3 - sequence)) for sequence in (2, 1))
+    watched.agree(early)
+    assert watched.executed == 0
+    watched.wait(9 * T // 10)
+    watched.agree(late)
+    assert watched.executed == 2
+    assert watched.replica._timers._pace.expected_ms(T) == T // 4
