@@ -64,7 +64,8 @@ def list_misbehaviours(as_json: bool) -> None:
     """Print every misbehaviour that has a name, with a line on each."""
     from rich.text import Text
 
-    from pbft.lab.misbehaviours import MISBEHAVIOURS, tell
+    from pbft.lab.misbehaviours import tell
+    from pbft.testing.byzantine.naming import MISBEHAVIOURS
 
     if as_json:
         return say_json([{"name": name, "summary": tell(kind)} for name, kind in MISBEHAVIOURS.items()])

@@ -1,21 +1,15 @@
 """Which misbehaviours there are, and how people name them: by a name, by where a class of their own lies, or several.
 
-Owns: names and places of misbehaviours, and how several become one. Knows no processes and no groups.
+Owns: how words become a misbehaviour. Knows no processes and no groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
-
 from pbft.errors import PbftError
 from pbft.loading import import_place, is_place
-from pbft.testing.byzantine import ADVERSARIES, Adversary
+from pbft.testing.byzantine import Adversary
+from pbft.testing.byzantine.naming import MISBEHAVIOURS, together
 from pbft.wording import quote, suggest
-
-MISBEHAVIOURS: Final[Mapping[str, type[Adversary]]] = MappingProxyType({each.__name__: each for each in ADVERSARIES})
-"""What the testing kit brings, by name."""
 
 
 class MisbehaviourError(PbftError):
@@ -28,16 +22,16 @@ def find_misbehaviour(words: str) -> type[Adversary]:
     A file with one misbehaviour goes without `:Class`; of several the first has the last word on what leaves. Loading
     a file runs its code. Raises MisbehaviourError, or AppError for code that does not import.
     """
-    kinds = [_find(word.strip()) for word in words.split("+")]
-    if len(kinds) == 1:
-        return kinds[0]
-    try:
-        return type("+".join(each.__name__ for each in kinds), tuple(kinds), {"__doc__": "Several misbehaviours."})
-    except TypeError:
+    named = [word.strip() for word in words.split("+")]
+    if not all(named):
+        raise MisbehaviourError(f"{quote(words)} lacks a misbehaviour; write a name, or several with + between")
+    kind = together([_find(word) for word in named])
+    if kind is None:
         raise MisbehaviourError(
-            f"the misbehaviours in {quote(words)} do not go together; "
-            "name none twice, and one that builds on another before that other"
-        ) from None
+            f"the misbehaviours in {quote(words)} do not go together in this order; name none twice and none that "
+            "builds on another, Silent and Twins alone, Mutator and Replayer first"
+        )
+    return kind
 
 
 def tell(kind: type[Adversary]) -> str:

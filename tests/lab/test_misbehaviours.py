@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pbft.lab.misbehaviours import MISBEHAVIOURS, MisbehaviourError, find_misbehaviour, tell
+from pbft.lab.misbehaviours import MisbehaviourError, find_misbehaviour, tell
 from pbft.loading import AppError
 from pbft.testing.byzantine import ADVERSARIES, Censor, Flooder, TimeLiar
+from pbft.testing.byzantine.naming import MISBEHAVIOURS
 
 MINE = '''
 """Misbehaviours that live outside the project."""
@@ -60,7 +61,7 @@ def test_several_at_once(mine: Path):
     kind = find_misbehaviour("Censor+TimeLiar")
     assert kind.__bases__ == (Censor, TimeLiar)
     assert kind.__name__ == "Censor+TimeLiar"
-    assert [each.__name__ for each in find_misbehaviour(f"{mine}:Deaf+Silent").__bases__] == ["Deaf", "Silent"]
+    assert [each.__name__ for each in find_misbehaviour(f"{mine}:Deaf+TimeLiar").__bases__] == ["Deaf", "TimeLiar"]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,10 @@ def test_several_at_once(mine: Path):
             "Wrongreply",
             'there is no misbehaviour "Wrongreply" (one of your own is named as path.py:Class); did you mean',
         ),
-        ("", 'there is no misbehaviour ""'),
-        ("Silent+", 'there is no misbehaviour ""'),
-        ("Silent+Silent", 'the misbehaviours in "Silent+Silent" do not go together; name none twice'),
+        ("", '"" lacks a misbehaviour; write a name'),
+        ("Silent+", '"Silent+" lacks a misbehaviour; write a name, or several with + between'),
+        ("Silent+Censor", 'the misbehaviours in "Silent+Censor" do not go together in this order'),
+        ("Silent+Silent", 'the misbehaviours in "Silent+Silent" do not go together in this order; name none twice'),
         ("MINE:Def", 'mine.py has no class "Def"; did you mean "Deaf"?'),
         ("MINE:nothing", '"nothing" in mine.py is no misbehaviour; derive it from pbft.testing.byzantine.Adversary'),
         (

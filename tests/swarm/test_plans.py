@@ -11,6 +11,7 @@ import pytest
 from pbft.core.group import Limits
 from pbft.core.settings import ReplicaSettings, SessionSettings
 from pbft.testing import OracleFailure, swarm
+from pbft.testing.byzantine.naming import MISBEHAVIOURS
 from pbft.testing.faulty_clients import FAULTY_CLIENTS
 from pbft.testing.swarm import faults, staged
 from pbft.testing.swarm.liars import parts
@@ -55,7 +56,7 @@ def test_the_swarm_draws_all_there_is() -> None:
     assert any(len(plan.programs) > len(dict.fromkeys(each.client for each in plan.programs)) for plan in PLANS)
     kinds = {type(fault).__name__ for plan in PLANS for fault in plan.faults}
     assert kinds == set(FAULTS)
-    assert {kind for plan in PLANS for _, name in plan.byzantine for kind in parts(name)} == set(swarm.ADVERSARIES)
+    assert {kind for plan in PLANS for _, name in plan.byzantine for kind in parts(name)} == set(MISBEHAVIOURS)
     loose = [fault for plan in PLANS for fault in plan.faults if isinstance(fault, faults.LetLoose)]
     assert {fault.kind for fault in loose} == set(FAULTY_CLIENTS)
     assert {fault.stays for fault in loose} == {True, False}
@@ -221,8 +222,8 @@ def test_a_client_let_loose_is_promised_nothing_if_it_stays() -> None:
 def test_two_misbehaviours_go_together() -> None:
     """One liar does what both do: it passes a client over, and the times that it proposes are wrong."""
     kind = swarm.adversary("Censor+TimeLiar")
-    assert issubclass(kind, swarm.ADVERSARIES["Censor"])
-    assert issubclass(kind, swarm.ADVERSARIES["TimeLiar"])
+    assert issubclass(kind, MISBEHAVIOURS["Censor"])
+    assert issubclass(kind, MISBEHAVIOURS["TimeLiar"])
     assert swarm.adversary("Censor+TimeLiar") is kind
     for name in ("Censor+Censor", "Silent+Censor", "Censor+Nobody"):
         with pytest.raises(ValueError, match="no liar"):
@@ -260,5 +261,5 @@ def test_liars_stand_where_their_lies_count() -> None:
     found = [each for each in drawn if each is not None]
     assert 0.1 < len(found) / len(drawn) < 0.2
     names = {name for each in found for _, name in each.byzantine}
-    assert {"BogusNewView", "ChunkForger", "Censor"} < names <= set(swarm.ADVERSARIES)
+    assert {"BogusNewView", "ChunkForger", "Censor"} < names <= set(MISBEHAVIOURS)
     assert {replica for each in found for replica, _ in each.byzantine} == {0, 1}

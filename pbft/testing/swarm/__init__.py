@@ -4,7 +4,7 @@ Every run heals at last and has to make progress then. No seed is ever skipped.
 """
 
 from pbft.testing.swarm.keeping import keep, replay_command, smallest
-from pbft.testing.swarm.liars import ADVERSARIES, adversary
+from pbft.testing.swarm.liars import adversary
 from pbft.testing.swarm.outcome import Outcome
 from pbft.testing.swarm.plan import Plan, PlanError
 from pbft.testing.swarm.plan_file import PlanFileError, dump_plan, load_plan, read_plan, write_plan
@@ -16,7 +16,6 @@ from pbft.testing.swarm.shrinking import Shrunk, shrink
 from pbft.testing.swarm.workloads import WORKLOADS, Workload
 
 __all__ = [
-    "ADVERSARIES",
     "WORKLOADS",
     "Outcome",
     "Plan",

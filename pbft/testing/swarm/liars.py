@@ -1,33 +1,23 @@
-"""The liars of a swarm: every misbehaviour there is by its name, and several in one replica.
+"""The liars of a swarm: which ones a run draws, and how a plan names them.
 
-Owns: the names, and how misbehaviours are put together. What each does is `pbft.testing.byzantine`'s.
+Owns: the draw of one misbehaviour, or of two in one replica. What goes together is `pbft.testing.byzantine.naming`'s.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
 from pbft.errors import PbftError
-from pbft.testing import byzantine
-from pbft.testing.byzantine import Adversary, Mutator, Replayer, Silent, Twins
+from pbft.testing.byzantine import Adversary
+from pbft.testing.byzantine.naming import MISBEHAVIOURS, together
 from pbft.wording import quote, suggest
-
-ADVERSARIES: Final[Mapping[str, type[Adversary]]] = {kind.__name__: kind for kind in byzantine.ADVERSARIES}
-"""The liars that a swarm draws from, by name."""
 
 _PAIRS_SHARE: Final = 0.3
 """How often a liar misbehaves in two ways."""
 
 _PLUS: Final = "+"
-
-_ALONE: Final = (Silent, Twins)
-"""Who says nothing tells no lies, and who runs two cores is two replicas already."""
-
-_OUTERMOST: Final = (Mutator, Replayer)
-"""What they make of a message others may be unable to read: they have the last word."""
 
 
 class NoSuchLiar(PbftError, ValueError):
@@ -42,14 +32,13 @@ def adversary(name: str) -> type[Adversary]:
     """
     kinds = []
     for each in name.split(_PLUS):
-        if each not in ADVERSARIES:
-            raise NoSuchLiar(f"there is no liar {quote(each)}{suggest(each, ADVERSARIES)}")
-        kinds.append(ADVERSARIES[each])
-    if len(kinds) == 1:
-        return kinds[0]
-    if not _go_together(kinds):
+        if each not in MISBEHAVIOURS:
+            raise NoSuchLiar(f"there is no liar {quote(each)}{suggest(each, MISBEHAVIOURS)}")
+        kinds.append(MISBEHAVIOURS[each])
+    kind = together(kinds)
+    if kind is None:
         raise NoSuchLiar(f"{quote(name)} is no liar: these misbehaviours do not go together in this order")
-    return type("".join(kind.__name__ for kind in kinds), tuple(kinds), {})
+    return kind
 
 
 def parts(name: str) -> list[str]:
@@ -59,16 +48,8 @@ def parts(name: str) -> list[str]:
 
 def draw_liar(chance: random.Random) -> str:
     """Return a liar's name, now and then with two misbehaviours."""
-    names = list(ADVERSARIES)
+    names = list(MISBEHAVIOURS)
     one, other = chance.choice(names), chance.choice(names)
-    if chance.random() < _PAIRS_SHARE and _go_together([ADVERSARIES[one], ADVERSARIES[other]]):
+    if chance.random() < _PAIRS_SHARE and together([MISBEHAVIOURS[one], MISBEHAVIOURS[other]]) is not None:
         return one + _PLUS + other
     return one
-
-
-def _go_together(kinds: list[type[Adversary]]) -> bool:
-    """Say whether none stands alone or is another one made worse, and each hears what it can read."""
-    if any(issubclass(kind, _ALONE) for kind in kinds) or any(issubclass(kind, _OUTERMOST) for kind in kinds[1:]):
-        return False
-    pairs = ((one, other) for place, one in enumerate(kinds) for other in kinds[place + 1 :])
-    return not any(issubclass(one, other) or issubclass(other, one) for one, other in pairs)
