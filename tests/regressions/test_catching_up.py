@@ -227,7 +227,7 @@ def test_bft_smart_27_a_stopped_replica_filled_its_memory() -> None:
         )
         for rule in (first, proof):
             rule.drop()
-        for _ in range(30):
+        for _ in range(40):
             group.gather(alice.call("put", "box", "x" * 400))
         assert group.executed(3) == 0
         assert group.ignored(3)[Reason.FULL] > 0
@@ -239,5 +239,5 @@ def test_bft_smart_27_a_stopped_replica_filled_its_memory() -> None:
         scenario,
         (Agreement, "_has_room", lambda *_: True),
         fails=OracleFailure,
-        words="O14: replica 3 has unexecuted_bytes = .*, and 6144 is the most",
+        words="O14: replica 3 has unexecuted_bytes = .*, and 18432 is the most",
     )
