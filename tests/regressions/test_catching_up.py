@@ -214,7 +214,7 @@ def test_bft_smart_27_a_stopped_replica_filled_its_memory() -> None:
             operation_bytes=512,
             operations_per_request=1,
             request_bytes=1024,
-            batch_bytes=2048,
+            batch_bytes=1600,
             results_bytes=128,
             checkpoint_interval=32,
             log_size=64,
@@ -227,8 +227,8 @@ def test_bft_smart_27_a_stopped_replica_filled_its_memory() -> None:
         )
         for rule in (first, proof):
             rule.drop()
-        for _ in range(40):
-            group.gather(alice.call("put", "box", "x" * 400))
+        for _ in range(30):
+            group.gather(alice.call("put", "box", "x" * 490))
         assert group.executed(3) == 0
         assert group.ignored(3)[Reason.FULL] > 0
         for rule in (first, proof):
@@ -239,5 +239,5 @@ def test_bft_smart_27_a_stopped_replica_filled_its_memory() -> None:
         scenario,
         (Agreement, "_has_room", lambda *_: True),
         fails=OracleFailure,
-        words="O14: replica 3 has unexecuted_bytes = .*, and 18432 is the most",
+        words="O14: replica 3 has unexecuted_bytes = .*, and 15296 is the most",
     )
