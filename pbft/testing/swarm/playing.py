@@ -95,7 +95,8 @@ class Stage:
         group.run(self._plan.heal_ms)
         group.heal()
         group.finish(*[call for worker in correct for call in worker.calls if not call.done], level=False)
-        group.finish(*[call for worker in correct for call in worker.speak()])
+        # Where no program is promised an answer none need speak, and who was cut off cannot know that it is behind.
+        group.finish(*[call for worker in correct for call in worker.speak()], level=bool(correct))
         self._check()
 
     def outcome(self) -> Outcome:
