@@ -42,7 +42,7 @@ def trade(label: str, number: int, word_bytes: int) -> tuple[str, tuple[Plain, .
 def some_of_each(calls: Sequence[Call], _alone: bool) -> str | None:
     """A run in which nothing is ever rejected, or nothing succeeds, would show little."""
     return (
-        None if len(calls) < 20 or any(call.outcome is Outcome.REJECTED for call in calls) else "nothing was rejected"
+        None if len(calls) < 60 or any(call.outcome is Outcome.REJECTED for call in calls) else "nothing was rejected"
     )
 
 
