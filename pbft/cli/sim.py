@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,9 +20,6 @@ from pbft.wording import quote, suggest
 
 if TYPE_CHECKING:
     from pbft.testing.swarm import Outcome, Plan, Report
-
-_MOST_REPLICAS: Final = 31
-"""Simulated at most: the messages of a run grow with the square."""
 
 ReplicasOption = Annotated[
     int | None,
@@ -94,8 +91,10 @@ def _choose(seed: int | None, path: Path | None, replicas: int | None, plant: st
 
 def check_replicas(replicas: int | None) -> None:
     """Refuse a size that no simulated group has."""
-    if replicas is not None and not MIN_REPLICAS <= replicas <= _MOST_REPLICAS:
-        raise Failure(f"a simulated group has {MIN_REPLICAS} to {_MOST_REPLICAS} replicas, not {replicas}")
+    from pbft.testing.swarm.soundness import MOST_SIMULATED
+
+    if replicas is not None and not MIN_REPLICAS <= replicas <= MOST_SIMULATED:
+        raise Failure(f"a simulated group has {MIN_REPLICAS} to {MOST_SIMULATED} replicas, not {replicas}")
 
 
 def check_plant(plant: str | None) -> None:

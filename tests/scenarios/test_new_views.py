@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pbft.core.effects import Reason, ViewEntered
-from pbft.core.envelope import Envelope, Kind
-from pbft.core.messages import Commit, PrePrepare, unpack
 from pbft.core.settings import ReplicaSettings
 from pbft.testing import Cluster
 from pbft.testing.byzantine import Adversary, BogusNewView, ForkedView
@@ -32,11 +30,6 @@ def with_flaw(name: str) -> type[BogusNewView]:
     return Flawed
 
 
-def of_view_0(envelope: Envelope) -> bool:
-    """Say whether a prepare or a commit belongs to view 0."""
-    return unpack(Commit, envelope.body).view == 0
-
-
 @SIZES
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_p9_a_bogus_new_view_is_refused(n: int, flaw: str) -> None:
@@ -49,7 +42,7 @@ def test_p9_a_bogus_new_view_is_refused(n: int, flaw: str) -> None:
     alice = group.client("alice")
     for total in range(1, 6):
         assert group.gather(alice.call("add", 1)) == [total]
-    group.network.on(Kind.COMMIT, where=of_view_0).drop()
+    group.network.let("commits of view 0: drop")
 
     call = alice.call("add", 1)
     assert group.gather(call, within_ms=served_ms(faults(n) + 1)) == [6]
@@ -74,7 +67,7 @@ def test_p1_a_view_begun_in_two_ways_divides_nobody(n: int) -> None:
     alice = group.client("alice")
     for total in range(1, 6):
         assert group.gather(alice.call("add", 1)) == [total]
-    group.network.on(Kind.PREPARE, dst=group.correct, where=of_view_0).drop()
+    group.network.let(f"prepares of view 0 to {', '.join(map(str, group.correct))}: drop")
 
     assert group.gather(alice.call("add", 1), within_ms=served_ms(faults(n) + 1)) == [6]
 
@@ -92,11 +85,8 @@ def test_a_batch_missed_before_the_view_is_fetched_soon_after_it_began(n: int) -
     group = Cluster(Counter, n=n, seed=1, delay_ms=(5, 5), settings=settings)
     alice = group.client("alice")
 
-    def of_view_0(envelope: Envelope) -> bool:
-        return unpack(PrePrepare, envelope.body).view == 0
-
-    group.network.on(Kind.PRE_PREPARE, dst=1, where=of_view_0).drop()
-    group.network.on(Kind.COMMIT, where=of_view_0).drop()
+    group.network.let("pre-prepares of view 0 to 1: drop")
+    group.network.let("commits of view 0: drop")
     call = alice.call("add", 5)
     group.run(1_000)
     group.crash(0)

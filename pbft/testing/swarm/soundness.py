@@ -20,7 +20,7 @@ from pbft.wording import quote, suggest
 if TYPE_CHECKING:
     from pbft.testing.swarm.plan import Plan
 
-MAX_REPLICAS: Final = 31
+MOST_SIMULATED: Final = 31
 """Simulated at most: the messages of a run grow with the square."""
 
 
@@ -30,8 +30,8 @@ def wrong_with(plan: Plan) -> str | None:
 
 
 def _size(plan: Plan) -> Iterator[str]:
-    if not MIN_REPLICAS <= plan.n <= MAX_REPLICAS:
-        yield f"a simulated group has {MIN_REPLICAS} to {MAX_REPLICAS} replicas, not {plan.n}"
+    if not MIN_REPLICAS <= plan.n <= MOST_SIMULATED:
+        yield f"a simulated group has {MIN_REPLICAS} to {MOST_SIMULATED} replicas, not {plan.n}"
 
 
 def _network(plan: Plan) -> Iterator[str]:
