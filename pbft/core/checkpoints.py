@@ -12,6 +12,7 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
 from pbft.core.messages import BEGINNING, Checkpoint, CheckpointProof, Chunk, Fetch, Status
 from pbft.core.outbox import Outbox
+from pbft.core.situation import CheckpointStanding
 from pbft.core.snapshot import Snapshot
 from pbft.core.votes import Vote, Votes
 
@@ -51,6 +52,15 @@ class Checkpoints:
     def unproven(self) -> bool:
         """Whether this replica voted for a checkpoint that is not stable yet."""
         return any(sequence > self.proof.sequence for sequence in self._snapshots)
+
+    def pending(self) -> CheckpointStanding | None:
+        """Return this replica's latest checkpoint that is not stable yet, with those who vouch for the same state."""
+        sequence = max(self._snapshots, default=0)
+        if sequence <= self.proof.sequence:
+            return None
+        votes = self._votes.get(sequence) or Votes()
+        have = tuple(member for member, _ in votes.matching(_NO_VIEW, self._snapshots[sequence].digest))
+        return CheckpointStanding(sequence, have, self._out.group.quorums.stable)
 
     def is_due(self, executed: int) -> bool:
         """Say whether the state after a sequence is a checkpoint: each K sequences (OSDI'99 section 4.3)."""

@@ -63,6 +63,8 @@ class Intake:
 
     def take(self, envelope: Envelope, sender: Sender) -> None:
         """Take in one message. `sender` is whom the link authenticated, who may differ from the envelope's signer."""
+        if not isinstance(sender, bytes):
+            self._repair.heard(sender)
         try:
             self._dispatch(envelope, sender)
         except EncodingError:

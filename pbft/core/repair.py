@@ -16,6 +16,7 @@ from pbft.core.log import Log, Proposal, Slot
 from pbft.core.messages import CommitCertificate, Status
 from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
+from pbft.core.situation import PeerStanding
 
 _PATIENCE = 16
 """Statuses sent in vain before votes alone, without a proposal, are no longer a reason to ask."""
@@ -56,6 +57,8 @@ class Repair:
         self._settings = settings
         self._interval_ms = settings.status_interval_ms
         self._claims: dict[ReplicaId, int] = {}
+        self._heard_ms: dict[ReplicaId, int] = {}
+        """When anything last came from each peer."""
         self._answer_ms: dict[tuple[ReplicaId, bool], int] = {}
         """When each peer's next status is answered again: apart for questions and for accounts given in answer.
 
@@ -114,6 +117,19 @@ class Repair:
     def hint(self, sender: ReplicaId, executed: int) -> None:
         """Note that a peer has come at least so far, though it did not say where it stands."""
         self._claims[sender] = max(executed, self._claims.get(sender, 0))
+
+    def heard(self, sender: ReplicaId) -> None:
+        """Note that a peer is there."""
+        self._heard_ms[sender] = self._out.now.monotonic_ms
+
+    def peers(self, now_ms: int) -> tuple[PeerStanding, ...]:
+        """Return what is known of each other replica."""
+        others = (member.id for member in self._out.group.members if member.id != self._out.me)
+        heard_ms = self._heard_ms
+        return tuple(
+            PeerStanding(each, self._claims.get(each), now_ms - heard_ms[each] if each in heard_ms else None)
+            for each in others
+        )
 
     def supported(self) -> int:
         """Return the greatest sequence that f+1 peers claim to have executed, so at least one correct one has."""

@@ -7,6 +7,7 @@ in, effects are handed out.
 
 from __future__ import annotations
 
+from pbft.core.account import Account
 from pbft.core.agreement import Agreement
 from pbft.core.batches import read_batch
 from pbft.core.certificates import Certificates
@@ -32,6 +33,7 @@ from pbft.core.repair import Repair, Standing
 from pbft.core.requests import WaitingRequests
 from pbft.core.service import Service
 from pbft.core.settings import Now, ReplicaSettings
+from pbft.core.situation import Situation
 from pbft.core.status import ReplicaStatus
 from pbft.core.timers import Timers
 from pbft.core.transfer import Transfer
@@ -81,6 +83,21 @@ class Replica:
             self._transfer,
             self._repair,
             lambda: self._standing,
+        )
+        self._account = Account(
+            self._log,
+            self._early,
+            self._waiting,
+            self._timers,
+            self._execution,
+            self._service,
+            self._agreement,
+            self._view_changes,
+            self._checkpoints,
+            self._transfer,
+            self._repair,
+            me,
+            group,
         )
         self._diverged = False
         self._overslept = False
@@ -137,24 +154,11 @@ class Replica:
 
     def status(self) -> ReplicaStatus:
         """Return where this replica stands."""
-        executed = self._execution.executed
-        goal = self._transfer.goal
-        return ReplicaStatus(
-            id=self.me,
-            role="primary" if self._agreement.is_primary else "backup",
-            view=self._agreement.view,
-            target=self._view_changes.target,
-            executed=executed,
-            stable_checkpoint=self._checkpoints.proof.sequence,
-            low_watermark=self._log.low,
-            high_watermark=self._log.high,
-            in_flight=sum(1 for _ in self._log.after(executed)),
-            waiting=len(self._waiting),
-            agreed_time_ms=self._execution.agreed_ms,
-            behind=max(0, self._repair.supported() - executed),
-            transferring=goal.sequence if goal is not None else None,
-            timeout_ms=self._timers.timeout_ms,
-        )
+        return self._account.status()
+
+    def situation(self, now_ms: int) -> Situation:
+        """Return what this replica lacks for its next step, from whom, and what it will do about that."""
+        return self._account.situation(now_ms, awaits_primary=self._awaits_primary)
 
     def state_digest(self) -> bytes:
         """Return the digest of the application's state after `executed`."""
@@ -162,17 +166,7 @@ class Replica:
 
     def usage(self) -> dict[str, int]:
         """Return how much is held of everything that others can make grow; `pbft.core.usage.bounds` has the limits."""
-        return {
-            **self._log.usage(self._execution.executed),
-            **self._view_changes.usage(),
-            "early_bytes": self._early.held_bytes,
-            "checkpoint_votes": self._checkpoints.votes,
-            "snapshots": self._checkpoints.snapshots,
-            "waiting": len(self._waiting),
-            "waiting_bytes": self._waiting.held_bytes,
-            "replies": self._service.replies,
-            "sessions": self._execution.clients.sessions,
-        }
+        return self._account.usage()
 
     # What is due.
 

@@ -17,6 +17,7 @@ from pbft.core.group import ClientKey, Limits, Quorums
 from pbft.core.pace import Pace
 from pbft.core.requests import WaitingRequests
 from pbft.core.settings import ReplicaSettings
+from pbft.core.situation import TimerStanding
 
 _CALM: Final = 4
 """What is done within this part of a timeout shows that the timeout is too long."""
@@ -177,6 +178,14 @@ class Timers:
             return self._no_new_view_ms
         due = [each for each in (self._stalled_ms, self._look_ms) if each is not None]
         return min(due) if due else None
+
+    def standing(self, now_ms: int) -> TimerStanding | None:
+        """Return when this replica gives up on a primary if nothing more comes; None while it awaits none."""
+        due_ms = self._stalled_ms if self._in_view else self._no_new_view_ms
+        if due_ms is None:
+            return None
+        what = "leave the view" if self._in_view else "ask for the next view"
+        return TimerStanding(what, max(0, due_ms - now_ms))
 
     # What is due when.
 

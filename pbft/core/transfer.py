@@ -15,6 +15,7 @@ from pbft.core.group import ReplicaId
 from pbft.core.messages import MAX_FETCHED_CHUNKS, CheckpointProof, Chunk, Fetch
 from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
+from pbft.core.situation import TransferStanding
 from pbft.core.snapshot import leads_to
 
 
@@ -55,6 +56,10 @@ class Transfer:
     def stalled(self) -> bool:
         """Whether nothing has come for longer than several sources were given: perhaps none keeps it any more."""
         return self._out.now.monotonic_ms - self._arrived_ms >= 3 * self._settings.transfer_timeout_ms
+
+    def standing(self) -> TransferStanding | None:
+        """Return how much of what is being fetched is here."""
+        return TransferStanding(self.goal.sequence, len(self._chunks), self._total) if self.goal is not None else None
 
     def begin(self, goal: CheckpointProof) -> None:
         """Start to fetch the state at a checkpoint, instead of whatever was being fetched."""

@@ -103,8 +103,11 @@ class ViewChanges:
         Who asks for a later one has left too. Counted for this view alone, its vote for this one being lost, a group of
         just a quorum could be stuck in two parts, none of which is large enough to start a timer or to be joined.
         """
-        left = [held for held in self._votes.values() if held.vote.view >= self.target]
-        return len(left) >= self._group.quorums.view_change
+        return len(self.leaving()) >= self._group.quorums.view_change
+
+    def leaving(self) -> tuple[ReplicaId, ...]:
+        """Return who has left for the view that this replica asks for, or a later one, as far as is known here."""
+        return tuple(sender for sender, held in sorted(self._votes.items()) if held.vote.view >= self.target)
 
     def views(self) -> tuple[int, ...]:
         """Return the view of each replica's vote held here, 0 where there is none; nothing where there are none."""

@@ -25,6 +25,7 @@ from pbft.core.envelope import Envelope, Sender
 from pbft.core.group import Limits, Quorums, ReplicaId
 from pbft.core.replica import Replica
 from pbft.core.settings import ReplicaSettings, SessionSettings
+from pbft.core.situation import Situation
 from pbft.encoding import Plain
 from pbft.loading import create_application
 from pbft.machine import Application
@@ -299,6 +300,11 @@ class Cluster:
     def replica(self, i: ReplicaId) -> Replica | Adversary:
         """Return a replica's core, or the adversary around it."""
         return self._engine.stations[i].core
+
+    def situation(self, i: ReplicaId) -> Situation:
+        """Return what a replica lacks for its next step, from whom, and what it will do about that."""
+        station = self._engine.stations[i]
+        return station.core.situation(station.clock(self.now_ms).monotonic_ms)
 
     def history(self, i: ReplicaId) -> list[Executed]:
         """Return the batches a replica executed, in order. Where it took over a state instead, there is a gap."""

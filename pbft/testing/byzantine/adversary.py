@@ -18,6 +18,7 @@ from pbft.core.group import ClientKey, Group, ReplicaId
 from pbft.core.messages import PrePrepare, pack
 from pbft.core.replica import Replica
 from pbft.core.settings import Now
+from pbft.core.situation import Situation
 from pbft.core.status import ReplicaStatus
 
 
@@ -71,6 +72,10 @@ class Adversary:
     def status(self) -> ReplicaStatus:
         """Return the core's account of itself."""
         return self.core.status()
+
+    def situation(self, now_ms: int) -> Situation:
+        """Return what the core lacks for its next step."""
+        return self.core.situation(now_ms)
 
     def state_digest(self) -> bytes:
         """Return the digest of the core's state."""
