@@ -263,3 +263,37 @@ def test_no_group_there(tmp_path: Path) -> None:
 def test_addresses_come_back_as_they_were(text: str) -> None:
     """An address prints as it is read."""
     assert str(Address.parse(text)) == text
+
+
+def test_metrics_are_shown_where_the_file_says(written: Path) -> None:
+    """Without the table nothing listens; an empty one means this machine alone; what is written comes back."""
+    path = written / "group.toml"
+    text = path.read_text()
+    assert "metrics" not in text
+    assert read_group(written).metrics_address(0) is None
+    path.write_text(f"{text}\n[metrics]\n")
+    assert read_group(written).metrics_address(3) == Address("127.0.0.1", 9467)
+    before = read_group(written)
+    path.unlink()
+    write_group(replace(before, metrics=Address("::1", 9000)))
+    assert read_group(written).metrics_address(1) == Address("::1", 9001)
+    assert read_group(written).group.id == before.group.id
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("base_port = 0", "[metrics]: base_port must be a whole number of at least 1, not 0"),
+        ("base_port = 65533", "[metrics]: base_port must be at most 65532, not 65533: each of the 4 replicas has one"),
+        ('host = "a b"', '[metrics]: host must be a name or number, as "127.0.0.1", not "a b"'),
+        ("host = 5", "[metrics]: host must be a text in quotes"),
+        ("prot = 1", '[metrics]: "prot" is unknown here'),
+    ],
+)
+def test_a_wrong_place_for_metrics_is_refused(written: Path, table: str, words: str) -> None:
+    """The sentence names the table and says what to write there."""
+    path = written / "group.toml"
+    path.write_text(f"{path.read_text()}\n[metrics]\n{table}\n")
+    with pytest.raises(GroupFileError) as caught:
+        read_group(written)
+    assert words in str(caught.value)

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pbft.cli.output import clean, console, say_json
+from pbft.cli.output import console, say_json
 from pbft.cli.where import JsonOption
+from pbft.console.text import clean
 from pbft.loading import AppError, known_applications, load_application
 from pbft.machine import OperationSpec, Parameter, describe, describe_parameters
 

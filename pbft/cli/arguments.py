@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from pbft.cli.failures import Failure
+from pbft.console.outcome import Failure
 from pbft.wording import quote, suggest
 
 _NUMBER: Final = re.compile(r"-\.?[0-9].*")

@@ -1,19 +1,25 @@
 """Running a group in the foreground: from its start to the last replica's end.
 
-Owns: what `up` and `launch` have in common: signals, waiting, and news of replicas that end. Knows no protocol.
+Owns: what `up` and `launch` have in common: signals, waiting, and news of faults and of replicas that end. Knows no
+protocol.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from pbft.cli.output import say
+from pbft.console.outcome import ExitCode, Failure
 from pbft.group_file import GroupFile
 from pbft.lab.interrupts import Interrupts
-from pbft.lab.local import Interrupted, LocalGroup
-from pbft.lab.processes import Child
-from pbft.lab.survey import Survey
+from pbft.lab.kept import Gone, KeptGroup
+from pbft.lab.starting import Interrupted
+
+if TYPE_CHECKING:
+    # The keeper is started before anything is loaded that asks replicas.
+    from pbft.lab.survey import Survey
 
 
 def run_attached(
@@ -26,12 +32,12 @@ def run_attached(
     """Start a group and, unless it is to be left alone, stay with it until somebody asks to stop or all have ended.
 
     `ready` is called once every replica answers, and `liars` says who lies and how. Whatever happens, replicas that are
-    not to outlive this process are stopped when it returns. Raises what `LocalGroup.start` does when the group cannot
+    not to outlive this process are stopped when it returns. Raises what `KeptGroup.start` does when the group cannot
     start.
     """
     with Interrupts(last=True) as interrupts:
         try:
-            with LocalGroup(files, lambda: interrupts.asked, lambda: interrupts.count > 1, liars) as group:
+            with KeptGroup(files, lambda: interrupts.asked, lambda: interrupts.count > 1, liars) as group:
                 found = group.start(client, detach)
                 if ready is not None:
                     ready(files, found)
@@ -43,25 +49,42 @@ def run_attached(
                 raise KeyboardInterrupt from None
 
 
-def _stay(group: LocalGroup, interrupts: Interrupts) -> None:
-    """Wait for a request to stop, telling of each replica that ends before."""
-    told: dict[int, None] = {}
+def _stay(group: KeptGroup, interrupts: Interrupts) -> None:
+    """Wait for a request to stop, telling of each fault, and of each replica that ends by itself."""
+    ended: dict[int, None] = {}
     while not interrupts.asked:
-        for child in group.ended():
-            if child.replica not in told:
-                told[child.replica] = None
-                say(f"replica {child.replica} {_explain(child)}", "yellow")
-        if len(told) == len(group.children):
-            say("no replica is left")
-            return
-        interrupts.wait()
+        # Asked first: what it told before it ended is read then.
+        alive = group.alive
+        for event in group.news():
+            if event["event"] == "fault":
+                say(f"{event['command']}: {event['said']}", "yellow")
+            now = {gone.replica: gone for gone in group.ended()}
+            for replica, gone in now.items():
+                if replica not in ended:
+                    say(f"replica {replica} {_explain(gone)}", "yellow")
+            ended = dict.fromkeys(now)
+        if not alive:
+            return _tell_end(group)
+        interrupts.wait(None, group.fileno())
     say("stopping")
 
 
-def _explain(child: Child) -> str:
-    code = child.exit_code or 0
-    if code == 0:
+def _tell_end(group: KeptGroup) -> None:
+    """Say how it came that nothing is left. Raises Failure where that was the keeper's doing."""
+    if group.exit_code:
+        words = group.last_words() or "it said nothing"
+        raise Failure(f"the group's keeper {_how(group.exit_code)}: {words}", ExitCode.INTERNAL_ERROR)
+    say("no replica is left")
+
+
+def _explain(gone: Gone) -> str:
+    if gone.exit_code is None:
+        return "has ended"
+    if gone.exit_code == 0:
         return "was stopped"
-    if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with code {code}: {child.last_words() or 'it said nothing'}"
+    words = f": {gone.last_words() or 'it said nothing'}" if gone.exit_code > 0 else ""
+    return _how(gone.exit_code) + words
+
+
+def _how(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import say, say_json
 from pbft.cli.runs import JobsOption, leave, progress, read_range, say_failure, say_interrupted
 from pbft.cli.sim import say_lines
 from pbft.cli.sums import Totals
 from pbft.cli.where import JsonOption
+from pbft.console.outcome import ExitCode, Failure
 from pbft.wording import count
 
 if TYPE_CHECKING:

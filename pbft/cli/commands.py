@@ -15,12 +15,17 @@ from pbft.cli.apps import apps
 from pbft.cli.arguments import command
 from pbft.cli.byzzfuzz import byzzfuzz
 from pbft.cli.call import call
+from pbft.cli.dashboard import dashboard
+from pbft.cli.events import events
 from pbft.cli.evidence import app as evidence
+from pbft.cli.explain import explain
+from pbft.cli.fault import fault
 from pbft.cli.keys import app as keys
 from pbft.cli.launch import launch
 from pbft.cli.liar import liar
 from pbft.cli.local import down, init, replica, up
 from pbft.cli.mutants import mutants
+from pbft.cli.shell import shell
 from pbft.cli.sim import sim
 from pbft.cli.soak import soak
 from pbft.cli.status import status
@@ -33,7 +38,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for function in (init, up, down, replica, liar, status, call, verify, apps, swarm, sim, soak, twins, byzzfuzz, mutants):
+for function in (
+    init,
+    up,
+    down,
+    replica,
+    liar,
+    fault,
+    dashboard,
+    status,
+    explain,
+    events,
+    call,
+    shell,
+    verify,
+    apps,
+    swarm,
+    sim,
+    soak,
+    twins,
+    byzzfuzz,
+    mutants,
+):
     command(app, function.__name__, function)
 command(app, "launch", launch, hidden=True)
 app.add_typer(evidence, name="evidence")

@@ -1,6 +1,6 @@
-"""How a command ends: exit codes, and one sentence for whatever went wrong.
+"""How a command ends: one sentence for whatever went wrong, and an exit code.
 
-Owns: the codes, and which error means which. Knows nothing of what commands do.
+Owns: what is printed at a bad end, and where. Which error means which code is `pbft.console.outcome`'s matter.
 """
 
 from __future__ import annotations
@@ -10,41 +10,14 @@ import json
 import os
 import sys
 import traceback
-from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
 import typer
 
-from pbft.cli.output import clean
-from pbft.errors import PbftError
+from pbft.console.outcome import ExitCode, Failure, judge
+from pbft.console.text import clean
 
 _STANDARD_OUTPUT: Final = 1
-
-
-class ExitCode(IntEnum):
-    """What a command's exit code means, the same for every command."""
-
-    FINE = 0
-    REJECTED = 1
-    """The group, or an application, said no."""
-    USAGE = 2
-    """What was asked for cannot be: wrong words, files, keys or ports."""
-    NO_QUORUM = 3
-    """Too few replicas answered."""
-    DIVERGENCE = 4
-    """Replicas contradict each other."""
-    INTERNAL_ERROR = 70
-    INTERRUPTED = 130
-    BROKEN_PIPE = 141
-
-
-class Failure(Exception):
-    """The end of a command: a sentence, an exit code, and what else a program may want to read."""
-
-    def __init__(self, message: str, code: ExitCode = ExitCode.USAGE, **details: Any) -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = details
 
 
 def report(error: BaseException, as_json: bool) -> int:
@@ -74,34 +47,10 @@ def report(error: BaseException, as_json: bool) -> int:
 
 
 def _judge(error: BaseException) -> Failure:
-    """Return the failure that an exception amounts to."""
-    if isinstance(error, Failure):
-        return error
+    """Return the failure that an exception amounts to, typer's own among them."""
     if isinstance(error, typer.TyperException):
         return Failure(" ".join(error.format_message().split()))
-    if isinstance(error, PbftError):
-        return _judge_known(error)
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return Failure(f"{where}{error.strerror.lower()}")
-    name = type(error).__name__
-    return Failure(
-        f"this should not have happened ({name}: {error}); please report it, with what PBFT_TRACEBACK=1 adds",
-        ExitCode.INTERNAL_ERROR,
-    )
-
-
-def _judge_known(error: PbftError) -> Failure:
-    """Return the failure of an error whose words are for people already: only the code is left to choose."""
-    # Imported here, since most commands end well, and several need no client.
-    from pbft.client.errors import ClientClosed, Timeout, Unknown
-
-    if isinstance(error, Timeout):
-        heard = {str(replica): said for replica, said in error.heard.items()}
-        return Failure(str(error), ExitCode.NO_QUORUM, heard=heard, needed=error.needed, sent=error.sent)
-    if isinstance(error, Unknown):
-        return Failure(str(error), ExitCode.NO_QUORUM)
-    return Failure(str(error), ExitCode.INTERNAL_ERROR if isinstance(error, ClientClosed) else ExitCode.USAGE)
+    return judge(error)
 
 
 def _end_without_reader() -> int:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pbft.cli.failures import Failure
+from pbft.cli.dashboard import has_terminal, show_dashboard
 from pbft.cli.output import console, say
 from pbft.cli.where import find_client
+from pbft.console.outcome import Failure
 from pbft.group_file import FILE_NAME, GroupFile, read_group, resolve_application
 from pbft.lab.registry import last_running
 
@@ -39,7 +40,7 @@ def launch(
         bool, typer.Option("--tour", help="Walk through every application on groups of their own, then leave.")
     ] = False,
 ) -> None:
-    """Start a local group of four replicas, made when there is none, and stop it at Ctrl-C."""
+    """Start a local group of four replicas, made when there is none, on a dashboard; without a terminal till Ctrl-C."""
     if tour:
         from pbft.cli.tour import run_tour
 
@@ -58,7 +59,10 @@ def launch(
     else:
         files = make_group(directory, application)
         say(f"made a group in {directory}")
-    run_attached(files, find_client(files, None), ready=show_banner)
+    client = find_client(files, None)
+    if has_terminal():
+        raise typer.Exit(show_dashboard(files, client))
+    run_attached(files, client, ready=show_banner)
 
 
 def folder_for(application: str) -> Path:

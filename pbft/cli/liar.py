@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from pbft.cli.failures import Failure
 from pbft.cli.output import console, say, say_json
 from pbft.cli.where import JsonOption
+from pbft.console.outcome import Failure
 from pbft.group_file import GroupFile
 from pbft.wording import quote
 
@@ -26,11 +26,12 @@ def liar(
         int | None, typer.Argument(metavar="I", min=0, show_default=False, help="In whose place: its number.")
     ] = None,
     misbehaviour: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             metavar="MISBEHAVIOUR",
             show_default=False,
-            help="A name, or path.py:Class or module:Class of your own; several with + between.",
+            help="A name, as in equivocate or censor alice, or path.py:Class or module:Class of your own; several with "
+            "+ between.",
         ),
     ] = None,
     colluders: Annotated[
@@ -46,9 +47,9 @@ def liar(
     """Run a replica that lies, in place of a correct one: for groups of a lab only, to see the others go on."""
     if list_all:
         return list_misbehaviours(as_json)
-    if directory is None or index is None or misbehaviour is None:
+    if directory is None or index is None or not misbehaviour:
         raise Failure(
-            "say where, in whose place and how to lie, as in pbft liar DIR 3 WrongReply; see pbft liar --list"
+            "say where, in whose place and how to lie, as in pbft liar DIR 3 wrong-reply; see pbft liar --list"
         )
     from pbft.lab.liar import run_liar, split_colluders
 
@@ -56,22 +57,24 @@ def liar(
         say(f"{said}; Ctrl-C stops it")
 
     raise typer.Exit(
-        run_liar(directory, index, misbehaviour, colluders=split_colluders(colluders), seed=seed, ready=ready)
+        run_liar(directory, index, " ".join(misbehaviour), colluders=split_colluders(colluders), seed=seed, ready=ready)
     )
 
 
 def list_misbehaviours(as_json: bool) -> None:
-    """Print every misbehaviour that has a name, with a line on each."""
+    """Print every misbehaviour that has a name, with a line on each: the everyday words first, then the classes."""
     from rich.text import Text
 
+    from pbft.lab.faults import HOWS
     from pbft.lab.misbehaviours import tell
     from pbft.testing.byzantine.naming import MISBEHAVIOURS
 
+    told = {**HOWS, **{name: tell(kind) for name, kind in MISBEHAVIOURS.items()}}
     if as_json:
-        return say_json([{"name": name, "summary": tell(kind)} for name, kind in MISBEHAVIOURS.items()])
-    width = max(map(len, MISBEHAVIOURS))
-    for name, kind in MISBEHAVIOURS.items():
-        console().print(Text.assemble((name.ljust(width), "bold"), f"  {tell(kind)}"))
+        return say_json([{"name": name, "summary": summary} for name, summary in told.items()])
+    width = max(map(len, told))
+    for name, summary in told.items():
+        console().print(Text.assemble((name.ljust(width), "bold"), f"  {summary}"))
 
 
 def read_liars(words: list[str], files: GroupFile) -> dict[int, str]:
@@ -87,8 +90,9 @@ def read_liars(words: list[str], files: GroupFile) -> dict[int, str]:
             raise Failure(f"--liar names replica {int(number)} twice; put + between misbehaviours of one replica")
         found[int(number)] = misbehaviour
     if found:
-        from pbft.lab.misbehaviours import find_misbehaviour
+        from pbft.lab.misbehaviours import check_misbehaviour, find_misbehaviour
 
+        clients = [client.name for client in files.group.genesis.clients]
         for misbehaviour in found.values():
-            find_misbehaviour(misbehaviour)
+            find_misbehaviour(check_misbehaviour(misbehaviour, clients))
     return dict(sorted(found.items()))

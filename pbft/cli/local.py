@@ -5,18 +5,20 @@ Owns: these commands and what they print. The work is done by `pbft.lab` and `pb
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.liar import read_liars
-from pbft.cli.output import listing, say
+from pbft.cli.output import say
 from pbft.cli.where import DEFAULT, GroupArgument, find_client, find_group
+from pbft.console.outcome import ExitCode, Failure
+from pbft.console.text import listing
 from pbft.core.group import Limits
-from pbft.group_file import read_group
+from pbft.group_file import Address, GroupFile, read_group
 from pbft.wording import quote, tell
 
 _DIGITS: Final = 15
@@ -45,6 +47,15 @@ def init(
         list[str] | None,
         typer.Option("--limit", metavar="NAME=NUMBER", show_default=False, help="As log_size=64; see group.toml."),
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            metavar="P",
+            show_default=False,
+            help="Show metrics for Prometheus on this machine, replica I at port P + I; 9464 is usual.",
+        ),
+    ] = None,
 ) -> None:
     """Make a local group: keys, free ports and group.toml, in a new folder."""
     from pbft.lab.making import DEFAULT_CLIENTS, make_group
@@ -58,13 +69,25 @@ def init(
         read_pairs("--set", "issuer=alice", setting or []),
         base_port,
         read_limits(limit or []),
+        metrics_port,
     )
     quorums = files.group.quorums
     say(
         f"made a group of {replicas} replicas in {target}, which survives {quorums.faults} faulty; "
         f"it runs {files.group.genesis.application} for {', '.join(each.name for each in files.group.genesis.clients)}"
     )
+    if files.metrics is not None:
+        _show_metrics(files, files.metrics)
     say(f"start it: pbft up{_named(target)}")
+
+
+def _show_metrics(files: GroupFile, first: Address) -> None:
+    """Tell where metrics will be, and now what is missing for them: the replicas would not start without it."""
+    from pbft.node.exposition import PATH, metrics_installed
+
+    say(f"metrics of replica 0 will be at http://{first}{PATH}, of each other one a port further")
+    if not metrics_installed():
+        say("they need a package more before a replica starts: pip install 'pbft[metrics]'", "yellow")
 
 
 def read_pairs(option: str, example: str, words: list[str]) -> dict[str, str]:
@@ -130,10 +153,11 @@ def up(
 
 def down(directory: GroupArgument = None) -> None:
     """Stop every replica of a group that runs on this machine."""
-    from pbft.lab.processes import running, stop_running
+    from pbft.lab.ending import stop_group
+    from pbft.lab.processes import running
 
     files = read_group(find_group(directory))
-    stopped = stop_running(files)
+    stopped = stop_group(files)
     if running(files):
         raise Failure("some replicas could not be stopped; their owner may", ExitCode.INTERNAL_ERROR)
     if stopped:
@@ -156,4 +180,4 @@ def replica(
 
 
 def _named(directory: Path) -> str:
-    return "" if directory == DEFAULT else f" {directory}"
+    return "" if directory == DEFAULT else f" {shlex.quote(str(directory))}"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pbft.cli.failures import Failure
 from pbft.cli.output import say, say_json
 from pbft.cli.runs import JobsOption, leave
 from pbft.cli.where import JsonOption
+from pbft.console.outcome import Failure
 from pbft.wording import count, quote, suggest
 
 if TYPE_CHECKING:

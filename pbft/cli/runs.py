@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.output import say
 from pbft.cli.sim import say_lines
+from pbft.console.outcome import ExitCode, Failure
 from pbft.wording import count, quote
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pbft.cli.failures import ExitCode, Failure
-from pbft.cli.output import clean, say, say_json
+from pbft.cli.output import say, say_json
 from pbft.cli.where import JsonOption
+from pbft.console.outcome import ExitCode, Failure
+from pbft.console.text import clean
 from pbft.core.group import MIN_REPLICAS
 from pbft.wording import quote, suggest
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from pbft.cli.failures import ExitCode, Failure
 from pbft.cli.mutants import say_fate
 from pbft.cli.output import say
 from pbft.cli.runs import JobsOption
 from pbft.cli.shrunk import shrink_and_keep
 from pbft.cli.sums import Sums, told_paths
+from pbft.console.outcome import ExitCode, Failure
 from pbft.wording import count, quote
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pbft.cli.failures import ExitCode
-from pbft.cli.output import clean, console, listing, say_json
+from pbft.cli.output import console, say_json
 from pbft.cli.where import GroupArgument, JsonOption, find_client, find_group
+from pbft.console.outcome import ExitCode
+from pbft.console.text import clean, listing
 from pbft.group_file import GroupFile, read_group
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _print(files: GroupFile, found: Survey) -> None:
     from rich.text import Text
 
     from pbft.lab.survey import HEALTHY, NOT_RUNNING
+    from pbft.node.marks import read_mark
 
     out = console()
     table = Table(box=None, pad_edge=False)
@@ -148,10 +150,13 @@ def _print(files: GroupFile, found: Survey) -> None:
         )
     for line in notes(found):
         out.print(line)
+    keeper = read_mark(files.directory / "data")
+    kept = keeper is not None and keeper.keeps
     stopped = [each.replica for each in found.seen if each.health == NOT_RUNNING]
-    if stopped and found.answering:
+    if stopped and (found.answering or kept):
         where = clean(str(files.directory))
-        out.print(f"{listing(stopped).capitalize()} does not run here; start it: pbft replica {where} {stopped[0]}")
+        start = f"pbft fault restart {stopped[0]} {where}" if kept else f"pbft replica {where} {stopped[0]}"
+        out.print(f"{listing(stopped).capitalize()} does not run here; start it: {start}")
     answering = len(found.answering)
     if found.silent_primary is not None:
         out.print(
@@ -163,5 +168,5 @@ def _print(files: GroupFile, found: Survey) -> None:
         out.print(f"{answering} of {len(found.seen)} answer; {found.quorum} are enough.")
     else:
         out.print(f"Only {answering} of {len(found.seen)} answer, and it takes {found.quorum}.", style="red")
-        if not any(each.pid for each in found.seen) and files.lab:
+        if files.lab and not kept and not any(each.pid for each in found.seen):
             out.print(f"Start them: pbft up {clean(str(files.directory))}")

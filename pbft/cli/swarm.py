@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pbft.cli.failures import Failure
 from pbft.cli.output import say, say_json
 from pbft.cli.runs import JobsOption, is_watched, leave, progress, read_range, say_failure, say_interrupted
 from pbft.cli.shrunk import shrink_and_keep
 from pbft.cli.sim import PlantOption, ReplicasOption, check_plant, check_replicas, describe, say_lines, words
 from pbft.cli.sums import Sums, told_paths
 from pbft.cli.where import JsonOption
+from pbft.console.outcome import Failure
 from pbft.wording import count, quote
 
 if TYPE_CHECKING:

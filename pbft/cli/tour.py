@@ -14,17 +14,19 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Final
 
-from pbft.cli.failures import ExitCode, Failure
-from pbft.cli.output import listing, say, spell, spell_operation
+from pbft.cli.output import say
 from pbft.cli.tour_steps import SCRIPTS, Call, KillBackup, Prove, Step, Together
 from pbft.client import Client, Reply
+from pbft.console.outcome import ExitCode, Failure
+from pbft.console.text import listing, spell, spell_operation
 from pbft.core.receipt import Receipt
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile, read_group
 from pbft.keys import Libsodium
 from pbft.lab.interrupts import Interrupts
-from pbft.lab.local import Interrupted, LocalGroup
+from pbft.lab.local import LocalGroup
 from pbft.lab.making import make_group
+from pbft.lab.starting import Interrupted
 from pbft.lab.survey import survey
 from pbft.loading import known_applications
 from pbft.machine import Outcome, encode_operation

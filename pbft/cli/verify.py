@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pbft.cli.failures import ExitCode, Failure
-from pbft.cli.output import listing, read_payload, say, say_json, spell, spell_operation, to_json
-from pbft.cli.where import GroupOption, JsonOption, find_group_to_check, read_proof
+from pbft.cli.output import say, say_json
+from pbft.cli.where import GroupOption, JsonOption, find_group_to_check
+from pbft.console.outcome import ExitCode, Failure
+from pbft.console.proofs import read_proof
+from pbft.console.text import listing, read_payload, spell, spell_operation, to_json
 from pbft.group_file import read_group
 from pbft.machine import Outcome
 

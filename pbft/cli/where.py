@@ -1,7 +1,6 @@
-"""Which group a command means when it is not told, and what lies in a file that it is to check.
+"""Which group a command means when it is not told, and who speaks.
 
-Owns: the order in which a folder is looked for, which client speaks, and how a stranger's file is read. Knows nothing
-of what commands do.
+Owns: the order in which a folder is looked for, and which client is meant. Knows nothing of what commands do.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pbft.cli.failures import Failure
+from pbft.console.outcome import Failure
 from pbft.group_file import FILE_NAME, GroupFile
 from pbft.lab.registry import last_running
 from pbft.wording import quote, suggest
@@ -46,19 +45,6 @@ def find_group_to_check(given: Path | None) -> Path:
     if given is None and not (target / FILE_NAME).exists():
         raise Failure(f"say which group this is about: --group DIR, the folder with its {FILE_NAME}")
     return target
-
-
-def read_proof(file: Path, largest_bytes: int) -> bytes:
-    """Return what a file holds, up to some size; a pipe, which may never end, is none. Raises Failure."""
-    try:
-        if file.exists() and not file.is_file():
-            raise Failure(f"{file} is no file that can be checked")
-        with file.open("rb") as opened:
-            return opened.read(largest_bytes)
-    except FileNotFoundError:
-        raise Failure(f"there is no file {file}") from None
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}") from None
 
 
 def find_client(files: GroupFile, given: str | None) -> str:

@@ -26,6 +26,11 @@ MIN_DATAGRAM_BYTES: Final = 512
 MAX_DATAGRAM_BYTES: Final = 65_507
 """What UDP over IPv4 can carry."""
 
+METRICS_HOST: Final = "127.0.0.1"
+"""Where replicas show their metrics unless told otherwise: to this machine alone, for they are not protected."""
+METRICS_BASE_PORT: Final = 9_464
+"""The port of replica 0's metrics: the one that exporters without a registered port of their own use."""
+
 APP_FILE: Final = re.compile(r"(?P<path>.*\.py)(?P<rest>:.*)?", re.DOTALL)
 """A specification of an application that names a file."""
 
@@ -80,10 +85,17 @@ class GroupFile:
     lab: bool = False
     """A group made for one machine, to play with: all its replicas may be started, stopped and hurt from here."""
 
+    metrics: Address | None = None
+    """Where replica 0 shows its metrics, each other one a port further; None: nowhere."""
+
     @property
     def path(self) -> Path:
         """The file itself."""
         return self.directory / FILE_NAME
+
+    def metrics_address(self, replica: int) -> Address | None:
+        """Return where a replica shows its metrics, None where none does. It is a TCP address."""
+        return self.metrics and Address(self.metrics.host, self.metrics.port + replica)
 
     def replica_key(self, replica: int) -> Path:
         """Return where a replica's private key belongs."""

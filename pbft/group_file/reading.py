@@ -15,6 +15,8 @@ from pbft.group_file.layout import (
     DATAGRAM_BYTES,
     FILE_NAME,
     MAX_DATAGRAM_BYTES,
+    METRICS_BASE_PORT,
+    METRICS_HOST,
     MIN_DATAGRAM_BYTES,
     NAME,
     NAME_RULE,
@@ -53,6 +55,8 @@ def read_group(directory: Path | str) -> GroupFile:
     client_addresses = tuple(_read_address(each, "client_address") for each in replicas)
     _refuse_shared(path, [*replica_addresses, *client_addresses])
     settings, datagram_bytes, lab = _read_settings(root.optional("settings"), group)
+    section = root.optional("metrics")
+    metrics = _read_metrics(section, group) if "metrics" in root.table else None
     resolved = given.resolve()
     spec = root.section("application").text("spec")
     for each in (*replicas, *root.sections("client"), root.section("application"), root):
@@ -66,6 +70,7 @@ def read_group(directory: Path | str) -> GroupFile:
         settings,
         datagram_bytes,
         lab,
+        metrics,
     )
 
 
@@ -142,6 +147,21 @@ def _read_settings(section: Section, group: Group) -> tuple[ReplicaSettings, int
 def _read_setting(section: Section, name: str, standard: ReplicaSettings) -> int | bool:
     usual = getattr(standard, name)
     return section.switch(name, usual) if isinstance(usual, bool) else section.number(name, usual)
+
+
+def _read_metrics(section: Section, group: Group) -> Address:
+    host = section.text("host", METRICS_HOST)
+    port = section.number("base_port", METRICS_BASE_PORT)
+    last = 65_536 - group.n
+    if port > last:
+        section.fail(f"base_port must be at most {last}, not {port}: each of the {group.n} replicas has one port more")
+    try:
+        # What can be spelled as an address, and read again, is one.
+        address = Address.parse(str(Address(host, port)))
+    except ValueError:
+        section.fail(f'host must be a name or number, as "{METRICS_HOST}", not {quote(host)}')
+    section.refuse_unknown()
+    return address
 
 
 def _read_address(section: Section, key: str) -> Address:

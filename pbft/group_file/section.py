@@ -38,8 +38,11 @@ class Section:
             self.fail(f"{key} must be {words}, not {quote(str(value))}")
         return value
 
-    def text(self, key: str) -> str:
-        """Return a required text that is not empty."""
+    def text(self, key: str, default: str | None = None) -> str:
+        """Return a text that is not empty, or the default where there is no such entry."""
+        if default is not None and key not in self.table:
+            self._known[key] = None
+            return default
         value: str = self.take(key, str, "a text in quotes")
         return value or self.fail(f"{key} is empty")
 

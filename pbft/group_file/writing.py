@@ -52,6 +52,9 @@ def describe_group(group: GroupFile) -> str:
     if genesis.clients:
         parts.append(_CLIENTS + "\n".join(map(_describe_client, genesis.clients)))
     parts.append(_SETTINGS + _dump("settings", _describe_settings(group)))
+    if group.metrics is not None:
+        table = {"base_port": group.metrics.port, "host": group.metrics.host}
+        parts.append(_METRICS + _dump("metrics", table))
     return "\n".join(parts)
 
 
@@ -85,6 +88,12 @@ _SETTINGS: Final = f"""\
 # also replace one that answers all, but late. Before a replica moves to another host,
 # set `lab` to false and `datagram_bytes` to {DATAGRAM_BYTES} in every copy of this file: larger ones are sure to arrive
 # on one machine only. Settings that are not written here have their usual values.
+"""
+
+_METRICS: Final = """\
+# Replica i shows what it counts at http://HOST:(base_port + i)/metrics, for Prometheus; this is each host's own matter
+# too. Nobody is asked who they are there, so `host` is this machine alone unless a network is yours to trust. It takes
+# a package more: pip install 'pbft[metrics]'. Without this table nothing listens.
 """
 
 

@@ -50,11 +50,11 @@ class Interrupts:
         """Whether anybody asked to stop."""
         return self.count > 0
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait until somebody asks to stop, a child process ends, or the time is over."""
+    def wait(self, seconds: float | None = None, *readable: int | None) -> None:
+        """Wait until somebody asks to stop, a child process ends, one of the files is readable, or the time is over."""
         if self.asked:
             return
-        select.select([self._wake_read], [], [], seconds)
+        select.select([self._wake_read, *(file for file in readable if file is not None)], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 

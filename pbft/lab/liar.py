@@ -20,7 +20,7 @@ from pbft.core.replica import Replica
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile, read_group
 from pbft.keys import PrivateKey
-from pbft.lab.misbehaviours import find_misbehaviour
+from pbft.lab.misbehaviours import check_misbehaviour, find_misbehaviour
 from pbft.node.driver import Driven
 from pbft.node.process import EXIT_CANNOT_START, Occupant, Seat, run_replica
 from pbft.testing.byzantine import Adversary, Means
@@ -56,6 +56,7 @@ def run_liar(
             raise LiarError(
                 f"the group in {directory} is no lab's, and no liar may join it; make one to play with: pbft init DIR"
             )
+        misbehaviour = check_misbehaviour(misbehaviour, [client.name for client in files.group.genesis.clients])
         kind = find_misbehaviour(misbehaviour)
         signers, clients = _read_keys(files, colluders)
     except PbftError as error:

@@ -17,6 +17,7 @@ from pbft.core.group import MAX_REPLICAS, MIN_REPLICAS, Genesis, Group, GroupErr
 from pbft.errors import PbftError
 from pbft.group_file import (
     FILE_NAME,
+    METRICS_HOST,
     NAME,
     NAME_RULE,
     Address,
@@ -51,13 +52,14 @@ def make_group(
     words: Mapping[str, str] | None = None,
     base_port: int | None = None,
     limits: Limits | None = None,
+    metrics_port: int | None = None,
 ) -> GroupFile:
     """Make a local group in a new or empty folder and return it.
 
     `application` is what `pbft.loading.load_application` takes, a relative path from the working directory; `words` are
     its parameters as written on a command line. Replica i listens on two ports from `base_port` + 2i, which is chosen
-    when not given. Leaves nothing behind when it fails: MakeError, AppError, PortError, GroupFileError or
-    KeyFileError, each with one sentence.
+    when not given; with a `metrics_port` it shows its metrics at that port + i, to this machine alone. Leaves nothing
+    behind when it fails: MakeError, AppError, PortError, GroupFileError or KeyFileError, each with one sentence.
     """
     _check_size(replicas)
     _check_clients(clients)
@@ -71,6 +73,8 @@ def make_group(
         base_port = choose_ports(2 * replicas, directory.resolve().parent)
     else:
         check_base_port(base_port, 2 * replicas)
+    if metrics_port is not None:
+        check_base_port(metrics_port, replicas, "port of metrics")
     replica_keys = [PrivateKey.generate() for _ in range(replicas)]
     client_keys = {name: PrivateKey.generate() for name in clients}
     genesis = Genesis(
@@ -93,6 +97,7 @@ def make_group(
         tuple(Address(LOCAL_HOST, base_port + 2 * i + 1) for i in range(replicas)),
         datagram_bytes=LOCAL_DATAGRAM_BYTES,
         lab=True,
+        metrics=None if metrics_port is None else Address(METRICS_HOST, metrics_port),
     )
     existed = _open_folder(directory)
     try:

@@ -1,13 +1,30 @@
-"""Which misbehaviours there are, and how people name them: by a name, by where a class of their own lies, or several.
+"""Which misbehaviours there are, and how people name them: by a word, by a class's name or place, or several.
 
-Owns: how words become a misbehaviour. Knows no processes and no groups.
+Owns: how words become a misbehaviour, and what stands behind the everyday ones. Knows no processes and no groups.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
 from pbft.errors import PbftError
+from pbft.lab.faults import CENSOR, HOWS
 from pbft.loading import import_place, is_place
-from pbft.testing.byzantine import Adversary
+from pbft.testing.byzantine import (
+    Adversary,
+    BadSignature,
+    BadState,
+    ChunkForger,
+    Equivocator,
+    Silent,
+    SlowVoter,
+    StaleViewChange,
+    TwoFaced,
+    WrongReply,
+)
+from pbft.testing.byzantine.censor import censor_of
 from pbft.testing.byzantine.naming import MISBEHAVIOURS, together
 from pbft.wording import quote, suggest
 
@@ -16,16 +33,60 @@ class MisbehaviourError(PbftError):
     """A misbehaviour that cannot be had. The message is one sentence that says what to do."""
 
 
-def find_misbehaviour(words: str) -> type[Adversary]:
-    """Return the class that `words` name: a known name, `path.py:Class`, `module:Class`, or several with + between.
+WORDS: Final[Mapping[str, tuple[type[Adversary], ...]]] = MappingProxyType(
+    {
+        "equivocate": (TwoFaced, Equivocator),
+        "silent": (Silent,),
+        "wrong-reply": (WrongReply,),
+        "bad-signature": (BadSignature,),
+        "slow": (SlowVoter,),
+        "stale-view-change": (StaleViewChange,),
+        "bad-state": (BadState, ChunkForger),
+    }
+)
+"""What stands behind the everyday words of `pbft.lab.faults.HOWS`; "censor" is made for the client it names.
 
-    A file with one misbehaviour goes without `:Class`; of several the first has the last word on what leaves. Loading
-    a file runs its code. Raises MisbehaviourError, or AppError for code that does not import.
+Some stand for several misbehaviours that only together show in all places what the word says.
+"""
+
+
+def find_misbehaviour(words: str) -> type[Adversary]:
+    """Return the class that `words` name: one of `HOWS`, the name of a class, `path.py:Class`, `module:Class`.
+
+    Several are joined by +. A file with one misbehaviour goes without `:Class`; of several the first has the last word
+    on what leaves. Loading a file runs its code. Raises MisbehaviourError, or AppError for code that does not import.
     """
+    return _combine(words, [kind for word in _split(words) for kind in _find(word)])
+
+
+def check_misbehaviour(words: str, clients: Sequence[str]) -> str:
+    """Return `words` tidied up, if `find_misbehaviour` can take them in a group with clients of these names.
+
+    Whatever a place names is not loaded: that runs its code, which is for the process that lies and no other. Raises
+    MisbehaviourError.
+    """
+    named = _split(words)
+    for word in named:
+        client = _censored(word)
+        if client is not None and client not in clients:
+            raise MisbehaviourError(f"no client is called {quote(client)}{suggest(client, clients)}")
+    known = [kind for word in named if not is_place(word) for kind in _find(word)]
+    if known:
+        _combine(words, known)
+    return "+".join(named)
+
+
+def _split(words: str) -> list[str]:
     named = [word.strip() for word in words.split("+")]
     if not all(named):
-        raise MisbehaviourError(f"{quote(words)} lacks a misbehaviour; write a name, or several with + between")
-    kind = together([_find(word) for word in named])
+        raise MisbehaviourError(
+            f"{quote(words)} lacks a misbehaviour; write a name, or several with + between, as in equivocate"
+        )
+    return named
+
+
+def _combine(words: str, kinds: Sequence[type[Adversary]]) -> type[Adversary]:
+    kind = together(kinds)
     if kind is None:
         raise MisbehaviourError(
             f"the misbehaviours in {quote(words)} do not go together in this order; name none twice and none that "
@@ -34,19 +95,38 @@ def find_misbehaviour(words: str) -> type[Adversary]:
     return kind
 
 
+def _censored(word: str) -> str | None:
+    """Return whom a word wants censored, or None where it wants something else."""
+    verb, _, client = word.partition(" ")
+    if verb != CENSOR:
+        return None
+    if not client.strip():
+        raise MisbehaviourError(f"{CENSOR} is followed by a client's name, as in {quote('censor alice')}")
+    return client.strip()
+
+
 def tell(kind: type[Adversary]) -> str:
     """Return what a misbehaviour does, in a line: its docstring's first."""
     return (kind.__doc__ or "").strip().partition("\n")[0]
 
 
-def _find(word: str) -> type[Adversary]:
+def _find(word: str) -> tuple[type[Adversary], ...]:
+    client = _censored(word)
+    if client is not None:
+        return (censor_of(client),)
+    if word in WORDS:
+        return WORDS[word]
     if not is_place(word):
         if word not in MISBEHAVIOURS:
             raise MisbehaviourError(
                 f"there is no misbehaviour {quote(word)} "
-                f"(one of your own is named as path.py:Class){suggest(word, MISBEHAVIOURS)}"
+                f"(one of your own is named as path.py:Class){suggest(word, [*HOWS, *MISBEHAVIOURS])}"
             )
-        return MISBEHAVIOURS[word]
+        return (MISBEHAVIOURS[word],)
+    return (_load(word),)
+
+
+def _load(word: str) -> type[Adversary]:
     module, name, where = import_place(word, "misbehaviour")
     own = {
         key: value

@@ -42,10 +42,10 @@ def choose_ports(count: int, neighbours: Path) -> int:
     raise PortError(f"no {count} free ports in a row were found; name where to begin with --base-port")
 
 
-def check_base_port(base_port: int, count: int) -> None:
+def check_base_port(base_port: int, count: int, name: str = "base port") -> None:
     """Raise PortError unless `count` ports from `base_port` exist and may be opened by anybody."""
     if not 1024 <= base_port <= 65_536 - count:
-        raise PortError(f"the base port must lie within 1024 and {65_536 - count}, for {count} ports in a row")
+        raise PortError(f"the {name} must lie within 1024 and {65_536 - count}, for {count} ports in a row")
 
 
 def refuse_taken(addresses: Sequence[Address]) -> None:

@@ -33,11 +33,10 @@ class Child:
         self,
         files: GroupFile,
         replica: int,
-        detach: bool,
         misbehaviour: str | None = None,
         colluders: Sequence[int] = (),
     ) -> None:
-        """Start it. Detached it lives on by itself; otherwise it ends when this process does, however that comes.
+        """Start it. It ends when this process does, however that comes.
 
         With a `misbehaviour`, as `pbft liar` takes it, a liar starts in its place, with the keys of its colluders.
         """
@@ -45,22 +44,24 @@ class Child:
         folder = files.data(replica)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._output = folder / _OUTPUT_NAME
-        program, options = "pbft.lab.child", [] if detach else ["--with-parent"]
+        program, options = "pbft.lab.child", ["--with-parent"]
         if misbehaviour is not None:
             program = "pbft.lab.liar"
             options = [misbehaviour, f"--colluders={','.join(map(str, colluders))}", *options]
         with self._output.open("wb") as output:
             # A process group of its own: a Ctrl-C at the terminal is for the launcher, which stops replicas in order.
+            # And one that stands still when its parent dies is then woken and hung up on, by a rule of POSIX for groups
+            # that nobody is left to care for, where otherwise it would never notice.
             self._process = subprocess.Popen(
                 # -P: what lies in the working directory must not stand in for Python's own modules.
                 [sys.executable, "-P", "-m", program, str(files.directory), str(replica), *options],
-                stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=output,
                 env=python_environment(),
-                start_new_session=detach,
-                process_group=None if detach else 0,
+                process_group=0,
             )
+        self._sending = self._to_send = b""
 
     @property
     def pid(self) -> int:
@@ -84,8 +85,38 @@ class Child:
         """Send it a signal, if it still runs: until we have asked for its exit code, its number is no one else's."""
         self._process.send_signal(number)
 
+    def tell(self, line: bytes) -> None:
+        """Write a line to its standard input, in place of any that it has not begun to read; never waits for it.
+
+        What does not fit now is left for `go_on_telling`.
+        """
+        self._to_send = line
+        self.go_on_telling()
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether lines wait that its pipe had no room for."""
+        return bool(self._sending or self._to_send)
+
+    def go_on_telling(self) -> None:
+        """Write what is left of lines, as far as it goes."""
+        pipe = self._process.stdin
+        while pipe is not None and not pipe.closed and self.unsaid:
+            if not self._sending:
+                self._sending, self._to_send = self._to_send, b""
+            os.set_blocking(pipe.fileno(), False)
+            try:
+                written = os.write(pipe.fileno(), self._sending)
+            except BlockingIOError:
+                # It stands still, perhaps, and its pipe is full.
+                return
+            except OSError:
+                self._sending = self._to_send = b""
+                return
+            self._sending = self._sending[written:]
+
     def let_go(self) -> None:
-        """Close our end of its standard input, which ends one that is not detached."""
+        """Close our end of its standard input, which ends it."""
         if self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -124,16 +155,16 @@ def stop_children(children: Sequence[Child], hurry: Callable[[], bool]) -> None:
         child.let_go()
 
 
-def stop_running(files: GroupFile, grace_seconds: float = GRACE_SECONDS) -> dict[int, int]:
+def stop_running(files: GroupFile) -> dict[int, int]:
     """Stop every replica of a group on this machine, whoever started it; return those that ran."""
     found = running(files)
     for number in (signal.SIGTERM, signal.SIGCONT):
         for replica in found:
             send_signal(files.data(replica), number)
-    _wait_until(lambda: not running(files), grace_seconds)
+    _wait_until(lambda: not running(files), GRACE_SECONDS)
     for replica in running(files):
         send_signal(files.data(replica), signal.SIGKILL)
-    _wait_until(lambda: not running(files), grace_seconds)
+    _wait_until(lambda: not running(files), GRACE_SECONDS)
     return found
 
 

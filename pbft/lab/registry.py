@@ -46,14 +46,20 @@ def last_running() -> Path | None:
 
 
 def is_running(directory: Path) -> bool:
-    """Say whether any replica of the group in a folder runs on this machine."""
+    """Say whether any replica of the group in a folder runs on this machine, or a keeper that may start them again."""
+    data = directory / "data"
     with contextlib.suppress(OSError):
-        return any(holder(each) is not None for each in (directory / "data").glob("replica-*"))
+        return any(holder(each) is not None for each in (data, *data.glob("replica-*")))
     return False
 
 
 def _folder() -> Path:
+    return state_folder() / "groups"
+
+
+def state_folder() -> Path:
+    """Return the folder in which programs of this user keep what is convenient and can be lost."""
     state = os.environ.get("XDG_STATE_HOME", "")
     # What is not absolute is to be ignored, says the specification of these folders.
     base = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
-    return base / "pbft" / "groups"
+    return base / "pbft"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pbft.client import Client
 from pbft.group_file import GroupFile
-from pbft.node.marks import holder
+from pbft.node.marks import holder, read_mark
+
+if TYPE_CHECKING:
+    from pbft.client import Client
 
 NOT_RUNNING: Final = "not running"
 NO_ANSWER: Final = "no answer"
@@ -31,6 +33,8 @@ class Seen:
     report: Mapping[str, Any] | None
     """Its account of itself, None when it gave none. A faulty replica says what it likes."""
     health: str
+    lies: str | None = None
+    """How the process in its place misbehaves on purpose, as whoever started it put it: in groups of a lab only."""
 
     def word(self, field: str, kind: type) -> Any:
         """Return what the report says under a name, None where that is missing or not of its kind."""
@@ -50,6 +54,7 @@ class Seen:
             "stable_checkpoint": self.word("stable_checkpoint", int),
             "state_digest": self.word("state_digest", str),
             "health": self.health,
+            "lies": self.lies,
             "rss_bytes": self.word("rss_bytes", int),
             "ignored": self.word("ignored", dict) or {},
         }
@@ -85,7 +90,8 @@ class Survey:
     @property
     def settled(self) -> bool:
         """Whether a quorum answered, nobody who was started is missing, and nobody lags behind."""
-        return self.has_quorum and all(each.health in (HEALTHY, NOT_RUNNING) for each in self.seen)
+        honest = (each for each in self.seen if each.lies is None)
+        return self.has_quorum and all(each.health in (HEALTHY, NOT_RUNNING) for each in honest)
 
     def contradictions(self) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         """Return (sequence, replicas, other replicas) where both executed it and have different states.
@@ -117,14 +123,16 @@ def judge(files: GroupFile, reports: Mapping[int, Mapping[str, Any] | None]) -> 
     """Return the survey that reports make; None stands for a replica that gave none."""
     seen = []
     for replica in range(files.group.n):
-        pid = holder(files.data(replica))
+        mark = read_mark(files.data(replica))
+        pid, lies = (mark.pid, mark.lies) if mark is not None else (None, None)
         report = reports.get(replica)
+        told = Seen(replica, pid, report, "", lies)
         if report is not None:
-            told = Seen(replica, pid, report, "")
             health = told.word("health", str) or "answers, but says nothing of its health"
-            seen.append(replace(told, pid=told.word("pid", int) or pid, health=health))
         else:
             # Of a replica on another machine silence says no more than that.
-            stopped = files.lab and pid is None
-            seen.append(Seen(replica, pid, None, NOT_RUNNING if stopped else NO_ANSWER))
+            health = NOT_RUNNING if files.lab and pid is None else NO_ANSWER
+        if lies is not None:
+            health = f"lies: {lies}" + (f" (and says: {health})" if report is not None else f" ({health})")
+        seen.append(replace(told, pid=told.word("pid", int) or pid, health=health))
     return Survey(tuple(seen), files.group.quorums.quorum, files.group.quorums.weak)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
+from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from hmac import compare_digest
@@ -43,6 +44,30 @@ class Purpose(IntEnum):
 
     REPLICAS = 1
     CLIENTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a datagram says in clear of what it carries. Nothing of it is proven: whoever holds no key only looks."""
+
+    stream: bytes
+    message: int
+    """With the stream, the name of the message that this is a part of, between these two parties."""
+    index: int
+    count: int
+    payload: bytes
+
+
+def peek(datagram: bytes) -> Header | None:
+    """Return what a well-formed datagram between replicas says of itself, or None for anything else."""
+    if len(datagram) <= OVERHEAD_BYTES:
+        return None
+    version, purpose, _, stream, number, index, count, total = _HEADER.unpack_from(datagram)
+    if (version, purpose) != (VERSION, Purpose.REPLICAS) or number < index:
+        return None
+    if not well_formed(index, count, total, len(datagram) - OVERHEAD_BYTES):
+        return None
+    return Header(stream, number - index, index, count, datagram[OVERHEAD_BYTES:])
 
 
 class LinkKey(Protocol):

@@ -6,16 +6,18 @@ the replica only by its face, so that a misbehaving one can be driven the same w
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from pbft.core.effects import Answer, Broadcast, Effect, Ignored, Persist, Reason, Send
+from pbft.core.effects import Answer, Broadcast, Effect, Executed, Ignored, Persist, Reason, Send, StateInstalled
 from pbft.core.envelope import Envelope, Kind, Sender
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import Inspect, Report, pack, unpack
 from pbft.core.settings import Now
+from pbft.core.situation import Situation
 from pbft.core.status import ReplicaStatus
 from pbft.encoding import EncodingError
 from pbft.net.drops import Drop
@@ -24,7 +26,8 @@ from pbft.net.metrics import Metrics
 from pbft.net.transport import Closed, SocketAddress, family_of
 from pbft.net.waiting import Bell, system_now
 from pbft.node.greeter import Greeter
-from pbft.node.report import Shares, write_report
+from pbft.node.phases import fine_clock_us
+from pbft.node.report import Shares, StateDigest, make_report
 from pbft.node.store import Store
 
 _GATHER_MS: Final = 5
@@ -52,6 +55,9 @@ class Driven(Protocol):
     def status(self) -> ReplicaStatus:
         """Return where the replica stands."""
 
+    def situation(self, now_ms: int) -> Situation:
+        """Return what the replica lacks for its next step."""
+
     def state_digest(self) -> bytes:
         """Return the digest of the application's state."""
 
@@ -69,7 +75,8 @@ class Driver:
     """Runs one replica on two mailboxes until it is stopped.
 
     `addresses` holds where each replica is, None while its name cannot be resolved; whoever resolves names writes it.
-    `watchers` are called with every effect, before it is performed, and must neither block nor raise.
+    `watchers` are called with every effect, before it is performed; `taps` with every envelope that is handed to the
+    replica and whom the link authenticated as its sender, before the replica acts on it. Neither may block or raise.
     """
 
     def __init__(
@@ -88,6 +95,9 @@ class Driver:
         self.replica = replica
         self.metrics = metrics
         self.watchers: list[Callable[[Effect, Now], None]] = []
+        self.taps: list[Callable[[Envelope, Sender, Now], None]] = []
+        self.operations = 0
+        """Operations executed since the process began."""
         self.addresses = list(addresses)
         self._replicas = replicas
         self._clients = clients
@@ -98,12 +108,17 @@ class Driver:
         self._clock = clock
         self._shares = Shares()
         self._stopping = False
-        self._digest: tuple[int, bytes] | None = None
+        self._digest = StateDigest(replica.state_digest, fine_clock_us)
 
     @property
     def durable(self) -> bool:
         """Whether votes survive the process."""
         return self._store.durable
+
+    @property
+    def mailboxes(self) -> tuple[Mailbox, Mailbox]:
+        """Where it hears replicas, and where clients."""
+        return self._replicas, self._clients
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -165,7 +180,7 @@ class Driver:
 
     def _on_replica(self, letter: Letter) -> Sequence[Effect]:
         envelope = self._decode(letter)
-        return [] if envelope is None else self.replica.receive(envelope, letter.sender, self._clock())
+        return [] if envelope is None else self._hand_over(envelope, letter.sender, self._clock())
 
     def _on_client(self, letter: Letter) -> Sequence[Effect | _Direct]:
         envelope = self._decode(letter)
@@ -186,7 +201,12 @@ class Driver:
         except EncodingError:
             self.metrics.ignore(Reason.MALFORMED)
             return []
-        return self.replica.receive(envelope, client, now)
+        return self._hand_over(envelope, client, now)
+
+    def _hand_over(self, envelope: Envelope, sender: Sender, now: Now) -> Sequence[Effect]:
+        for tap in self.taps:
+            tap(envelope, sender, now)
+        return self.replica.receive(envelope, sender, now)
 
     def _on_inspect(self, envelope: Envelope, client: ClientKey, address: SocketAddress, now: Now) -> Sequence[_Direct]:
         """Answer how this replica is: to a client whose address is proven, and not too often."""
@@ -197,21 +217,21 @@ class Driver:
         if not self._shares.take(client, now.monotonic_ms):
             self.metrics.ignore(Drop.TOO_OFTEN)
             return []
-        report = Report(inspect.session, inspect.nonce, self._report(now))
+        report = Report(inspect.session, inspect.nonce, json.dumps(self.report(now)))
         return [_Direct(client, Envelope(Kind.REPORT, self.replica.me, pack(report)), address)]
 
-    def _report(self, now: Now) -> str:
+    def report(self, now: Now, *, thrifty: bool = False) -> dict[str, Any]:
+        """Return the replica's account of itself; a thrifty one may show the state's digest as it was lately."""
         status = self.replica.status()
-        if self._digest is None or self._digest[0] != status.executed:
-            # The digest may cost as much as the state is large, so none is computed twice.
-            self._digest = (status.executed, self.replica.state_digest())
-        return write_report(
+        return make_report(
             status,
-            self._digest[1],
+            self.replica.situation(now.monotonic_ms),
+            self._digest.lately(status.executed) if thrifty else self._digest.after(status.executed),
             self.metrics,
             (self._replicas, self._clients),
             self._application,
             self._store.durable,
+            self.operations,
             now.monotonic_ms,
         )
 
@@ -244,6 +264,10 @@ class Driver:
                     await self._clients.send(client, envelope.to_bytes(), address, now.monotonic_ms)
             case Ignored(reason):
                 self.metrics.ignore(reason)
+            case Executed(requests=requests):
+                self.operations += sum(len(each.outcomes) for each in requests)
+            case StateInstalled():
+                self._digest.forget()
             case _:
                 # Persists are safe by now; the other notices are for watchers alone.
                 pass

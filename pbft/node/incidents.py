@@ -1,4 +1,4 @@
-"""What an operator should hear of while a replica runs: view changes, evidence, operations that broke, states fetched.
+"""What an operator should hear of while a replica runs: view changes, checkpoints, evidence, broken operations.
 
 Owns: the lines about them in the log, and how many there may be: neither a faulty replica nor a client that repeats a
 broken operation fills the log. Evidence goes to its folder besides. Changes nothing of the replica's.
@@ -10,18 +10,33 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-from pbft.core.effects import Diverged, Effect, Evidence, Executed, StateInstalled, ViewChangeStarted, ViewEntered
+from pbft.core.effects import (
+    BecameStable,
+    Diverged,
+    Effect,
+    Evidence,
+    Executed,
+    StateInstalled,
+    ViewChangeStarted,
+    ViewEntered,
+)
+from pbft.core.messages import CheckpointProof
 from pbft.core.settings import Now
 from pbft.machine import Application, Outcome
-from pbft.node.event_log import EventLog
+from pbft.node.event_log import EventLog, text_of
 from pbft.node.evidence import EvidenceFolder
 
 _GAP_MS: Final = 1_000
+_CHECKPOINT_GAP_MS: Final = 10_000
+"""Under load several checkpoints a second become stable, and in a day they would push all else out of the log."""
 _SHOWN_CHARACTERS: Final = 500
 
 
 class Incidents:
-    """Watches effects, keeps all evidence that there is room for, and writes one line of each kind a second at most."""
+    """Watches effects, keeps all evidence that there is room for, and writes one line of each kind a second at most.
+
+    Of stable checkpoints, which are good news, it writes one in ten seconds.
+    """
 
     def __init__(self, log: EventLog, application: Application, evidence: EvidenceFolder) -> None:
         self._log = log
@@ -29,6 +44,7 @@ class Incidents:
         self._evidence = evidence
         self._told: BaseException | None = None
         self._noted_ms: dict[str, int] = {}
+        self._diverged = False
         self.left_out: dict[str, int] = {}
         """How many lines of each kind were not written since the last one that was."""
         self.not_kept = 0
@@ -45,11 +61,17 @@ class Incidents:
                 self._on_evidence(effect, now)
             case ViewChangeStarted(left, view, cause, timeout_ms):
                 self._note("view left", now, left=left, asks_for=view, cause=cause.value, timeout_ms=timeout_ms)
-            case ViewEntered(view=view, stable=stable, digests=digests):
-                self._note("view entered", now, view=view, stable=stable, proposed_again=len(digests))
+            case ViewEntered(view, stable, digests, votes):
+                asked = sorted(vote.sender for vote in votes if isinstance(vote.sender, int))
+                self._note("view entered", now, view=view, stable=stable, proposed_again=len(digests), asked_by=asked)
+            case BecameStable(proof):
+                self._on_stable(proof, now)
             case StateInstalled(sequence, digest, chunks):
-                self._note("state installed", now, sequence=sequence, digest=digest.hex(), chunks=chunks)
+                why = "its own state was another" if self._diverged else "it was too far behind to execute"
+                self._diverged = False
+                self._note("state installed", now, sequence=sequence, digest=digest.hex(), chunks=chunks, cause=why)
             case Diverged(sequence, own, proven):
+                self._diverged = True
                 self._warn("state diverged", now, sequence=sequence, own=own.hex(), proven=proven.hex())
             case Executed(sequence=sequence, requests=requests):
                 failed = sum(list(each.outcomes).count(Outcome.FAILED) for each in requests)
@@ -57,6 +79,17 @@ class Incidents:
                     self._warn("operation failed", now, sequence=sequence, operations=failed, **self._cause())
             case _:
                 pass
+
+    def _on_stable(self, proof: CheckpointProof, now: Now) -> None:
+        signers = sorted(share.signer for share in proof.shares)
+        self._note(
+            "stable checkpoint",
+            now,
+            sequence=proof.sequence,
+            digest=proof.digest.hex(),
+            cause=f"{len(signers)} replicas signed the same state",
+            signers=signers,
+        )
 
     def _on_evidence(self, evidence: Evidence, now: Now) -> None:
         first, second = evidence.first, evidence.second
@@ -93,7 +126,8 @@ class Incidents:
     def _is_due(self, event: str, now: Now) -> bool:
         """Say whether a line of a kind may be written now; if not, it counts as left out."""
         noted_ms = self._noted_ms.get(event)
-        if noted_ms is not None and now.monotonic_ms - noted_ms < _GAP_MS:
+        gap_ms = _CHECKPOINT_GAP_MS if event == "stable checkpoint" else _GAP_MS
+        if noted_ms is not None and now.monotonic_ms - noted_ms < gap_ms:
             self.left_out[event] = self.left_out.get(event, 0) + 1
             return False
         self._noted_ms[event] = now.monotonic_ms
@@ -105,7 +139,7 @@ class Incidents:
         if not isinstance(error, BaseException) or error is self._told:
             return {}
         self._told = error
-        cause = {"error": type(error).__name__, "text": _text(error)}
+        cause = {"error": type(error).__name__, "text": text_of(error)}
         frames = list(traceback.walk_tb(error.__traceback__))
         if frames:
             code = frames[-1][0].f_code
@@ -116,11 +150,3 @@ class Incidents:
 def _shorten(text: str) -> str:
     """Return what a line shows of a text; a VIEW-CHANGE alone could push all else out of the log."""
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:_SHOWN_CHARACTERS]
-    except (Exception, SystemExit):
-        # How an error words itself is the application's code, which may break too.
-        return "its text cannot be read"

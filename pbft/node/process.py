@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,19 +25,23 @@ from pbft.group_file import GroupFile, read_group
 from pbft.keys import Libsodium, PrivateKey
 from pbft.loading import application_name, create_application, load_application
 from pbft.machine import Application
-from pbft.net.names import follow_names
 from pbft.net.transport import RECEIVE_BUFFER_BYTES
 from pbft.node.assembly import StartError, open_driver
 from pbft.node.driver import Driven, Driver
 from pbft.node.event_log import EventLog
 from pbft.node.evidence import EvidenceFolder
+from pbft.node.exposition import open_exposition
 from pbft.node.incidents import Incidents
 from pbft.node.marks import Mark
+from pbft.node.routes import MAX_ORDER_BYTES, Detours, Routes, detours_in_force, read_order
+from pbft.node.stream import open_stream
 
 EXIT_CANNOT_START: Final = 2
 EXIT_INTERNAL_ERROR: Final = 70
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+_GRACE_SECONDS: Final = 5.0
+"""How long a replica whose parent is gone may take to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,13 @@ class Occupant:
     take: Callable[[Replica, Seat], Driven] = lambda replica, _: replica
     """Returns what is driven in the replica's place. Raises an error of one sentence when it cannot."""
     notes: Mapping[str, object] = field(default_factory=dict)
-    """What the first line of the log says of it."""
+    """What the first line of the log says of it. A `misbehaviour` among it stands in the mark, too."""
+
+    @property
+    def lies(self) -> str | None:
+        """How it misbehaves on purpose, None of a replica itself."""
+        misbehaviour = self.notes.get("misbehaviour")
+        return None if misbehaviour is None else str(misbehaviour)
 
 
 def run_replica(
@@ -73,25 +84,32 @@ def run_replica(
     """Run one replica until SIGTERM or SIGINT; return the exit code: 0, 2 when it cannot start, 70 after a bug.
 
     What went wrong is one sentence on standard error; that it runs already is one such reason. `with_parent` also
-    stops it when its standard input ends, which happens whenever the process that holds the other end is gone. `ready`
-    is told where clients reach it, once they do. `occupant` is who takes its seat, itself unless somebody is given.
+    stops it when its standard input ends, which happens whenever the process that holds the other end is gone; in a
+    lab that process may order detours there. `ready` is told where clients reach it, once they do. `occupant` is who
+    takes its seat, itself unless somebody is given.
     """
     try:
         files = read_group(directory)
         if not 0 <= index < files.group.n:
             raise StartError(f"there is no replica {index} in {directory}; its replicas are 0 to {files.group.n - 1}")
-        with _marked(files, directory, index):
+        seated = occupant or Occupant(f"replica {index}")
+        with _marked(files, directory, index) as mark:
+            mark.note(seated.lies)
             make, key = _prepare(files, index)
-            seated = occupant or Occupant(f"replica {index}")
+
+            def serving(address: str) -> None:
+                mark.note(seated.lies, ready=True)
+                ready(address)
+
             with _signals_restored(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                return runner.run(_serve(files, index, make, key, with_parent, ready, seated))
+                return runner.run(_serve(files, index, make, key, with_parent, serving, seated))
     except PbftError as error:
         print(error, file=sys.stderr)
         return EXIT_CANNOT_START
 
 
 @contextlib.contextmanager
-def _marked(files: GroupFile, directory: Path, index: int) -> Iterator[None]:
+def _marked(files: GroupFile, directory: Path, index: int) -> Iterator[Mark]:
     """Hold the mark of a replica, so that none runs twice and everybody finds its process."""
     folder = files.data(index)
     try:
@@ -101,7 +119,7 @@ def _marked(files: GroupFile, directory: Path, index: int) -> Iterator[None]:
     if mark is None:
         raise StartError(f"replica {index} of {directory} is running already; stop it: pbft down {directory}")
     try:
-        yield
+        yield mark
     finally:
         mark.release()
 
@@ -158,13 +176,23 @@ async def _serve(
     except OSError as error:
         await driver.close()
         raise StartError(f"replica {index} cannot write to {folder}: {error.strerror}") from None
+    try:
+        exposition = await open_exposition(files, driver)
+    except StartError:
+        await driver.close()
+        log.close()
+        raise
     _stop_on_signals(driver.stop)
+    routes = Routes(files.replica_addresses, driver.addresses, driver.family)
+    routes.lead(detours_in_force(files, index))
     if with_parent:
-        _stop_with_parent(driver.stop)
-    names = asyncio.create_task(follow_names(files.replica_addresses, driver.addresses, driver.family))
+        _hear_parent(driver.stop, files.group.n, routes.lead if files.lab else lambda _: None)
+    elif files.lab:
+        routes.watch(files, index)
     _note_start(log, driver, files, occupant.notes)
     incidents = Incidents(log, application, EvidenceFolder(files.evidence(index), files.group))
     driver.watchers.append(incidents.watch)
+    stream = await open_stream(driver, files, log, occupant.lies)
     ready(str(files.client_addresses[index]))
     try:
         await driver.run()
@@ -176,7 +204,10 @@ async def _serve(
         log.note("stopped", executed=replica.status().executed, **incidents.summary())
         return 0
     finally:
-        names.cancel()
+        routes.stop()
+        await stream.close()
+        if exposition is not None:
+            await exposition.close()
         await driver.close()
         log.close()
 
@@ -220,16 +251,32 @@ def _signals_restored() -> Iterator[None]:
                 signal.signal(each, handler)
 
 
-def _stop_with_parent(stop: Callable[[], None]) -> None:
-    """Stop when standard input ends. A thread waits for it: event loops cannot watch every kind of file."""
+def _hear_parent(stop: Callable[[], None], n: int, lead: Callable[[Detours], None]) -> None:
+    """Obey the lines on standard input, and stop when it ends.
+
+    A thread reads it: event loops cannot watch every kind of file. What is no order, or too long for one, is passed
+    over. Where the replica does not end by itself in time, its process is ended all the same.
+    """
     loop = asyncio.get_running_loop()
 
-    def wait() -> None:
+    def hear() -> None:
+        heard = b""
         with contextlib.suppress(OSError):
-            while os.read(0, 1024):
-                pass
+            while some := os.read(0, MAX_ORDER_BYTES):
+                *lines, heard = (heard + some).split(b"\n")
+                orders = [order for line in lines if (order := read_order(line, n)) is not None]
+                if orders:
+                    # The last one holds.
+                    loop.call_soon_threadsafe(lead, orders[-1])
+                heard = heard[: MAX_ORDER_BYTES + 1]
+
+    def wait() -> None:
         # A loop that is closed already has stopped for another reason.
         with contextlib.suppress(RuntimeError):
+            hear()
             loop.call_soon_threadsafe(stop)
+        time.sleep(_GRACE_SECONDS)
+        # An application's own code that never returns keeps the loop from hearing of it.
+        os._exit(EXIT_INTERNAL_ERROR)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -1,7 +1,7 @@
 """A network on virtual time: seeded delay, loss, duplication and reordering, and the faults a test asks for by name.
 
 Owns: the order of events, and the fate of every envelope between two addresses. Knows nothing of what envelopes mean
-beyond what sentences about them read (`verbs.py`), and nothing of who receives them.
+beyond what sentences about them read (`pbft.net.verbs`), and nothing of who receives them.
 
 Time is in whole milliseconds. Events of one millisecond happen in the order in which they were planned, so a run
 depends on nothing but its seed.
@@ -19,7 +19,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
-from pbft.testing.verbs import Sentence, Verb, parse
+from pbft.net.verbs import Sentence, Verb, parse
 
 Address = ReplicaId | str
 """Where envelopes go: a replica by its number, a client's session by its label ("alice", "alice/2")."""
@@ -174,7 +174,7 @@ class Network:
         return self._add(Rule(Sentence(kinds, _several(src), _several(dst)), where, left=0))
 
     def let(self, sentence: str) -> Rule:
-        """Let a sentence come true: "prepares of view 1 from 3 to 1: drop". `pbft.testing.verbs` has the grammar.
+        """Let a sentence come true: "prepares of view 1 from 3 to 1: drop". `pbft.net.verbs` has the grammar.
 
         The first rule met wins, whichever way it was made; cuts come before all rules. Raises ValueError with what to
         write instead.

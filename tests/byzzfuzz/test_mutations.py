@@ -15,11 +15,11 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ClientKey, Limits, ReplicaId
 from pbft.core.replica import Replica
 from pbft.core.settings import ReplicaSettings
+from pbft.net.verbs import BODIES
 from pbft.testing import Cluster
 from pbft.testing.byzantine import Adversary, Means, Mutator
 from pbft.testing.byzantine.mutations import ANY_SCOPE, SMALL_SCOPE
 from pbft.testing.journal import Journal
-from pbft.testing.verbs import BODIES
 from tests.scenarios.stories import SIZES, SMALL_LOG, backups, core, primaries
 
 Place = Callable[[int, type[Adversary]], dict[int, type[Adversary]]]

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from pbft.cli.arguments import command
-from pbft.cli.failures import Failure
+from pbft.console.outcome import Failure
 
 app = typer.Typer()
 

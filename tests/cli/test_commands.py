@@ -211,8 +211,8 @@ def test_status_in_json_without_a_group(run: Run, group: Path):
     assert told["group"] == read_group(group).group.id.hex()
     assert [list(each) for each in told["replicas"]] == [
         [
-            "id", "pid", "role", "view", "executed", "stable_checkpoint", "state_digest", "health", "rss_bytes",
-            "ignored",
+            "id", "pid", "role", "view", "executed", "stable_checkpoint", "state_digest", "health", "lies",
+                "rss_bytes", "ignored",
         ]
     ] * 4  # fmt: skip
     assert [(each["id"], each["pid"], each["health"]) for each in told["replicas"]] == [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pbft.cli import main
+from pbft.lab.faults import HOWS
 from pbft.lab.making import make_group
 from pbft.testing.byzantine import ADVERSARIES
 
@@ -23,24 +24,28 @@ def test_the_list_of_misbehaviours(capsys: pytest.CaptureFixture[str]):
     """One line each, for people and for programs."""
     assert main(["liar", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [each.__name__ for each in ADVERSARIES]
-    assert "Puts a lie in place of each result" in lines[1]
+    names = [*HOWS, *(each.__name__ for each in ADVERSARIES)]
+    assert [line.split()[0] for line in lines] == names
+    assert "Puts a lie in place of each result" in lines[len(HOWS) + 1]
     assert main(["liar", "--list", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [each["name"] for each in told] == [each.__name__ for each in ADVERSARIES]
+    assert [each["name"] for each in told] == names
     assert all(each["summary"] for each in told)
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("liar",), "say where, in whose place and how to lie, as in pbft liar DIR 3 WrongReply"),
+        (("liar",), "say where, in whose place and how to lie, as in pbft liar DIR 3 wrong-reply"),
         (("liar", "GROUP", "3", "WrongRply"), 'there is no misbehaviour "WrongRply"'),
+        (("liar", "GROUP", "3", "censor", "carol"), 'no client is called "carol"; there are alice, bob'),
+        (("liar", "GROUP", "3", "censor"), 'censor is followed by a client\'s name, as in "censor alice"'),
         (("liar", "GROUP", "3", "Silent", "--colluders", "1,carol"), 'is called "carol"'),
         (("up", "GROUP", "--liar", "2"), '--liar takes NUMBER=MISBEHAVIOUR, as in --liar 2=WrongReply, not "2"'),
         (("up", "GROUP", "--liar", "x=Silent"), "--liar takes NUMBER=MISBEHAVIOUR"),
         (("up", "GROUP", "--liar", "4=Silent"), "there is no replica 4 to lie; they are 0 to 3"),
         (("up", "GROUP", "--liar", "2=Silnt"), 'did you mean "Silent"?'),
+        (("up", "GROUP", "--liar", "2=censor carol"), 'no client is called "carol"'),
         (("up", "GROUP", "--liar", "2=Silent", "--liar", "2=Censor"), "--liar names replica 2 twice; put +"),
         (
             ("up", "GROUP", *(word for i in range(4) for word in ("--liar", f"{i}=Silent"))),

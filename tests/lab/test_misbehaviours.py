@@ -7,10 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from pbft.lab.misbehaviours import MisbehaviourError, find_misbehaviour, tell
+from pbft.lab.misbehaviours import MisbehaviourError, check_misbehaviour, find_misbehaviour, tell
 from pbft.loading import AppError
-from pbft.testing.byzantine import ADVERSARIES, Censor, Flooder, TimeLiar
+from pbft.testing import Cluster
+from pbft.testing.byzantine import (
+    ADVERSARIES,
+    Adversary,
+    BadSignature,
+    BadState,
+    Censor,
+    ChunkForger,
+    Equivocator,
+    Flooder,
+    Silent,
+    SlowVoter,
+    StaleViewChange,
+    TimeLiar,
+    TwoFaced,
+    WrongReply,
+)
 from pbft.testing.byzantine.naming import MISBEHAVIOURS
+from pbft_apps.counter import Counter
 
 MINE = '''
 """Misbehaviours that live outside the project."""
@@ -87,6 +104,42 @@ def test_what_cannot_be_found_is_a_sentence(mine: Path, words: str, says: str):
     """The nearest name, or what to write instead."""
     with pytest.raises(MisbehaviourError, match=re.escape(says)):
         find_misbehaviour(words.replace("MINE", str(mine)))
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "shows"),
+    [
+        ("equivocate", "TwoFaced+Equivocator", (TwoFaced, Equivocator)),
+        ("silent", "Silent", (Silent,)),
+        ("wrong-reply", "WrongReply", (WrongReply,)),
+        ("bad-signature", "BadSignature", (BadSignature,)),
+        ("slow", "SlowVoter", (SlowVoter,)),
+        ("censor bob", "Censor(bob)", (Censor,)),
+        ("stale-view-change", "StaleViewChange", (StaleViewChange,)),
+        ("bad-state", "BadState+ChunkForger", (BadState, ChunkForger)),
+        ("censor alice+bad-signature", "Censor(alice)+BadSignature", (Censor, BadSignature)),
+    ],
+)
+def test_everyday_words(words: str, name: str, shows: tuple[type[Adversary], ...]):
+    """What people say stands for what the testing kit brings, alone or joined with others."""
+    kind = find_misbehaviour(words)
+    assert kind.__name__ == name
+    assert all(issubclass(kind, each) for each in shows)
+    assert find_misbehaviour(check_misbehaviour(words, ("alice", "bob"))).__name__ == name
+
+
+def test_a_place_is_checked_and_not_loaded(tmp_path: Path):
+    """Whoever reads the words runs no code of others; what stands beside is checked none the less."""
+    place = f"{tmp_path / 'missing.py'}:Any"
+    assert check_misbehaviour(f" {place} + WrongReply", ()) == f"{place}+WrongReply"
+    with pytest.raises(MisbehaviourError, match="there is no misbehaviour"):
+        check_misbehaviour(f"{place}+WrongRply", ())
+
+
+def test_a_censor_of_nobody_cannot_be_made():
+    """A name that the group does not know is an error where the liar starts, not a replica that censors nobody."""
+    with pytest.raises(ValueError, match="the group has no client 'carol'"):
+        Cluster(Counter, byzantine={1: find_misbehaviour("censor carol")})
 
 
 def test_code_that_does_not_import_is_a_sentence(tmp_path: Path):

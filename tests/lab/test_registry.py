@@ -23,6 +23,10 @@ def test_the_group_started_last_that_still_runs(tmp_path: Path, monkeypatch: pyt
     note_started(first)
     assert last_running() == first
     assert (is_running(first), is_running(third)) == (True, False)
+    keeper = Mark.take(third / "data")
+    assert keeper is not None
+    assert is_running(third)
+    keeper.release()
     for mark in marks.values():
         assert mark is not None
         mark.release()

@@ -81,3 +81,18 @@ def test_a_report_may_say_anything(files: GroupFile, lie: dict[str, Any]):
     assert entry["pid"] is None or type(entry["pid"]) is int
     assert entry["ignored"] == {}
     assert entry["rss_bytes"] is None
+
+
+def test_a_liar_of_a_lab_is_named_as_one(files: GroupFile):
+    """Whoever started it put it in its mark; what it says of itself stands beside, and nobody waits for it."""
+    mark = Mark.take(files.data(3))
+    assert mark is not None
+    mark.note(lies="WrongReply")
+    found = judge(files, {0: report(0), 1: report(1), 2: report(2), 3: report(3)})
+    assert found.seen[3].health == "lies: WrongReply (and says: ok)"
+    assert found.seen[3].to_json()["lies"] == "WrongReply"
+    silent = judge(files, {0: report(0), 1: report(1), 2: report(2), 3: None})
+    assert silent.seen[3].health == "lies: WrongReply (no answer)"
+    assert found.settled
+    assert silent.settled
+    mark.release()

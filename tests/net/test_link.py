@@ -18,6 +18,7 @@ from pbft.net.link import (
     Purpose,
     ReplayWindow,
     party_name,
+    peek,
 )
 from tests.node.parties import Parties, make_parties
 
@@ -275,3 +276,21 @@ def test_datagram_sizes_that_cannot_work_are_refused(size):
     """Below 512 bytes little fits beside the header; above 65,507 UDP carries nothing."""
     with pytest.raises(ValueError, match="datagram_bytes must lie within"):
         PARTIES.link(0, Purpose.REPLICAS, datagram_bytes=size)
+
+
+def test_whoever_holds_no_key_sees_what_belongs_together():
+    """A look at datagrams between replicas tells their message and its parts, forged or not; else it tells nothing."""
+    zero, _ = replica_pair()
+    zero.seal(1, b"the one before")
+    large = zero.seal(1, bytes(range(256)) * 1_000)
+    seen = [peek(datagram) for datagram in large]
+    assert len(seen) > 1
+    assert {(each.stream, each.message, each.count) for each in seen if each} == {(b"8 bytes.", 1, len(large))}
+    assert [each.index for each in seen if each] == list(range(len(large)))
+    assert b"".join(each.payload for each in seen if each) == bytes(range(256)) * 1_000
+    (whole,) = PARTIES.link(0, Purpose.REPLICAS).seal(1, b"hello")
+    assert peek(whole[:-1] + b"O") is not None
+    (clients,) = PARTIES.link(2, Purpose.CLIENTS).seal(ALICE, b"hello")
+    for other in (b"", whole[:OVERHEAD_BYTES], reheaded(whole, version=2), reheaded(whole, index=1), clients):
+        assert peek(other) is None
+    assert peek(reheaded(large[1], number=0)) is None

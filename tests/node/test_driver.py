@@ -275,6 +275,29 @@ def test_a_report_says_where_the_replica_stands(tmp_path: Path):
                 assert report["receive_buffer_bytes"] >= 65_536
                 assert report["datagrams_in"] > 0
                 assert (report["in_flight"], report["waiting"], report["queued"]) == (0, 0, 0)
+                assert (report["operations"], report["digest_sequence"]) == (1, 1)
+                assert report["situation"]["blocked"] is None
+
+    asyncio.run(body())
+
+
+def test_taps_see_what_the_replica_takes_in_and_operations_are_counted(tmp_path: Path):
+    """Each envelope handed over, with whom the link authenticated, and none that the node answers by itself."""
+
+    async def body() -> None:
+        files = write_files(tmp_path / "group")
+        async with running(files) as group, Client.open(files.directory, "alice") as client:
+            driver, seen = group.drivers[0], list[tuple[Kind, object]]()
+            driver.taps.append(lambda envelope, sender, now: seen.append((envelope.kind, sender)))
+            await client.call("add", 1)
+            await client.call("add", 2)
+            await client.inspect()
+            await until(lambda: group.executed() == [2] * 4)
+            alice = next(key for key, each in files.group.clients.items() if each.name == "alice")
+            assert (Kind.REQUEST, alice) in seen
+            assert {(Kind.PREPARE, 1), (Kind.COMMIT, 2)} <= set(seen)
+            assert Kind.INSPECT not in [kind for kind, _ in seen]
+            assert [each.operations for each in group.drivers.values()] == [2] * 4
 
     asyncio.run(body())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from pbft.node import event_log as module
@@ -39,3 +40,33 @@ def test_a_log_is_bounded(tmp_path: Path, monkeypatch):
     assert [file.name for file in files] == ["log.jsonl", "log.jsonl.1", "log.jsonl.2"]
     assert all(file.stat().st_size <= 2_000 for file in files)
     assert json.loads(files[0].read_text().splitlines()[-1])["number"] == 499
+
+
+def test_others_hear_of_each_line_until_they_leave(tmp_path: Path):
+    """Its level, event and fields; of an error its kind and words, even where it has none."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("not even that")
+
+    log = EventLog(tmp_path / "log.jsonl")
+    heard: list[tuple[str, str, dict[str, object]]] = []
+
+    def listen(level: str, event: str, fields: Mapping[str, object]) -> None:
+        heard.append((level, event, dict(fields)))
+
+    log.note("before")
+    log.listeners.append(listen)
+    log.note("ready", port=7)
+    log.warn("odd")
+    log.fail("failed", KeyError("x" * 1_000), executed=3)
+    log.fail("failed", Mute())
+    log.listeners.remove(listen)
+    log.note("after")
+    log.close()
+
+    assert heard[:2] == [("info", "ready", {"port": 7}), ("warning", "odd", {})]
+    level, event, fields = heard[2]
+    assert (level, event, fields["error"], fields["executed"]) == ("error", "failed", "KeyError", 3)
+    assert len(str(fields["text"])) == 500
+    assert heard[3:] == [("error", "failed", {"error": "Mute", "text": "its text cannot be read"})]

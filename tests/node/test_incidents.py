@@ -10,9 +10,21 @@ from typing import Any
 
 import pytest
 
-from pbft.core.effects import Effect, Evidence, Executed, ExecutedRequest, Ignored, Reason
+from pbft.core.effects import (
+    BecameStable,
+    Diverged,
+    Effect,
+    Evidence,
+    Executed,
+    ExecutedRequest,
+    Ignored,
+    Proposed,
+    Reason,
+    StateInstalled,
+    ViewEntered,
+)
 from pbft.core.envelope import Envelope, Kind
-from pbft.core.messages import BEGINNING, PreparedCertificate, ViewChange
+from pbft.core.messages import BEGINNING, CheckpointProof, PreparedCertificate, Share, ViewChange
 from pbft.core.settings import Now
 from pbft.machine import Application, Context, Outcome, Rejected, Result, StateMachine, encode_operation, operation
 from pbft.node.event_log import EventLog
@@ -245,3 +257,36 @@ def test_whatever_an_application_does_it_is_told(watch: Watch):
     raw.see(executed(Outcome.FAILED))
     (line,) = raw.lines()
     assert (line["operations"], "error" in line) == (1, False)
+
+
+def test_stable_checkpoints_are_told_with_who_signed_them_and_never_fill_the_log(watch: Watch):
+    """One line in ten seconds, with how many were left out; a primary's proposals are no incident at all."""
+    watched = watch(Tally())
+    for second in range(25):
+        proof = CheckpointProof(128 * (second + 1), bytes(32), tuple(Share(member, bytes(64)) for member in (3, 0, 2)))
+        watched.see(BecameStable(proof), ms=1_000 * second)
+        watched.see(Proposed(0, second, bytes(32), 1), ms=1_000 * second)
+    first, second_line, third = watched.lines()
+    assert (first["event"], first["sequence"], first["signers"], first["left_out"]) == (
+        "stable checkpoint",
+        128,
+        [0, 2, 3],
+        0,
+    )
+    assert first["cause"] == "3 replicas signed the same state"
+    assert [(each["sequence"], each["left_out"]) for each in (second_line, third)] == [(128 * 11, 9), (128 * 21, 9)]
+
+
+def test_a_state_that_was_taken_over_is_told_with_why(watch: Watch):
+    """Behind it was, or of another state than the others; and who asked for a view stands with its entry."""
+    watched = watch(Tally())
+    watched.see(StateInstalled(128, bytes(32), 3), ms=0)
+    watched.see(Diverged(256, bytes(32), bytes([1]) * 32), ms=2_000)
+    watched.see(StateInstalled(256, bytes(32), 3), ms=3_000)
+    votes = tuple(Envelope(Kind.VIEW_CHANGE, member, b"", bytes(64)) for member in (2, 0, 3))
+    watched.see(ViewEntered(1, 256, (), votes), ms=4_000)
+    behind, diverged, repaired, entered = watched.lines()
+    assert behind["cause"] == "it was too far behind to execute"
+    assert diverged["event"] == "state diverged"
+    assert repaired["cause"] == "its own state was another"
+    assert (entered["view"], entered["asked_by"]) == (1, [0, 2, 3])

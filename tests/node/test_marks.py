@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pbft.lab.processes import python_environment
-from pbft.node.marks import FILE_NAME, Mark, holder, send_signal
+from pbft.node.marks import FILE_NAME, Held, Mark, holder, read_mark, send_signal
 
 HOLD = """
 import sys, pathlib
@@ -68,3 +68,32 @@ def test_a_process_that_dies_lets_go(tmp_path: Path, held: subprocess.Popen[str]
     assert held.wait() == -signal.SIGKILL
     assert holder(tmp_path) is None
     assert not send_signal(tmp_path, signal.SIGKILL)
+
+
+def test_what_a_holder_notes_is_read_with_its_number(tmp_path: Path):
+    """How it lies, that it serves, that it keeps a group: the last note holds, and goes with the mark."""
+    mark = Mark.take(tmp_path)
+    assert mark is not None
+    assert read_mark(tmp_path) == Held(os.getpid())
+    mark.note("mine.py:Liar", ready=True)
+    assert read_mark(tmp_path) == Held(os.getpid(), "mine.py:Liar", ready=True)
+    mark.note(keeps=True)
+    assert read_mark(tmp_path) == Held(os.getpid(), keeps=True)
+    assert holder(tmp_path) == os.getpid()
+    mark.note("\N{PILE OF POO}" * 10_000)
+    held = read_mark(tmp_path)
+    assert held is not None
+    assert held.lies is not None
+    assert 100 < len(held.lies) < 1_000
+    mark.release()
+    assert read_mark(tmp_path) is None
+
+
+@pytest.mark.parametrize("second", ["", "{", "[]", "5", '{"lies": 5, "ready": "yes", "keeps": 1}', '{"lies": {}}'])
+def test_a_note_that_is_none(tmp_path: Path, second: str):
+    """Half written, or written by somebody else: the process is known all the same, and no more."""
+    mark = Mark.take(tmp_path)
+    assert mark is not None
+    (tmp_path / FILE_NAME).write_text(f"{os.getpid()}\n{second}\n")
+    assert read_mark(tmp_path) == Held(os.getpid())
+    mark.release()

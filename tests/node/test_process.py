@@ -46,7 +46,7 @@ def test_a_signal_ends_a_replica_cleanly(tmp_path: Path, how: signal.Signals):
     process = start_replica(files.directory, 0)
     wait_until_ready(files, 0, process)
     assert holder(files.data(0)) == process.pid
-    assert int((files.data(0) / FILE_NAME).read_text()) == process.pid
+    assert int((files.data(0) / FILE_NAME).read_text().split("\n")[0]) == process.pid
 
     process.send_signal(how)
     out, err = process.communicate(timeout=20)

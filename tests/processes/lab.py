@@ -59,7 +59,7 @@ class Lab:
 
     def start(self, replica: int, misbehaviour: str | None = None) -> Child:
         """Start a replica again, or a liar in its place."""
-        self.children[replica] = Child(self.files, replica, False, misbehaviour)
+        self.children[replica] = Child(self.files, replica, misbehaviour)
         self.liars.pop(replica, None)
         if misbehaviour is not None:
             self.liars[replica] = misbehaviour

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pbft.group_file import read_group
-from pbft.lab.processes import python_environment, running, stop_running
+from pbft.lab.ending import stop_group
+from pbft.lab.processes import python_environment, running
 
 SECONDS = 60
 """What no command takes; a test that waits so long has failed."""
@@ -134,4 +135,4 @@ def shell_in(directory: Path) -> Iterator[Shell]:
         yield Shell(directory)
     finally:
         for path in directory.rglob("group.toml"):
-            stop_running(read_group(path.parent), grace_seconds=2.0)
+            stop_group(read_group(path.parent))

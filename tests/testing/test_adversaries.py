@@ -21,6 +21,7 @@ from pbft.testing.byzantine import (
     ADVERSARIES,
     Adversary,
     Amnesiac,
+    BadState,
     BatchStuffer,
     BogusNewView,
     Braggart,
@@ -40,7 +41,9 @@ from pbft.testing.byzantine import (
     SlowPrimary,
     SlowSource,
     SlowVoter,
+    StaleViewChange,
     TimeLiar,
+    TwoFaced,
     Ventriloquist,
     ViewFlooder,
     WrongReply,
@@ -254,6 +257,9 @@ PAIRS = [
     (Complainer, Replayer),
     (Amnesiac, WrongReply),
     (Ventriloquist, BatchStuffer),
+    (TwoFaced, Equivocator),
+    (BadState, WrongReply),
+    (StaleViewChange, WrongReply),
 ]
 """Misbehaviours of which each pair is as wicked as the two: one adds to the other, or acts where that does not."""
 

@@ -7,6 +7,7 @@ from typing import Final
 from pbft.testing.byzantine.adversary import Adversary, Means
 from pbft.testing.byzantine.amnesiac import Amnesiac
 from pbft.testing.byzantine.bad_signature import BadSignature
+from pbft.testing.byzantine.bad_state import BadState
 from pbft.testing.byzantine.bogus_new_view import BogusNewView
 from pbft.testing.byzantine.censor import Censor
 from pbft.testing.byzantine.certificate_forger import CertificateForger
@@ -33,6 +34,7 @@ from pbft.testing.byzantine.restless import Restless
 from pbft.testing.byzantine.sequence_flooder import SequenceFlooder
 from pbft.testing.byzantine.silent import Silent
 from pbft.testing.byzantine.slow_primary import SlowPrimary, SlowVoter
+from pbft.testing.byzantine.stale_view_change import StaleViewChange
 from pbft.testing.byzantine.state_liars import Braggart, ChunkForger, SilentSource, SlowSource
 from pbft.testing.byzantine.time_liar import TimeLiar
 from pbft.testing.byzantine.twins import Twins
@@ -78,6 +80,8 @@ ADVERSARIES: Final[tuple[type[Adversary], ...]] = (
     Ventriloquist,
     BatchStuffer,
     Twins,
+    StaleViewChange,
+    BadState,
 )
 """Every misbehaviour that a run may draw. New ones go to the end, so that what old seeds draw by place stays."""
 
@@ -86,6 +90,7 @@ __all__ = [
     "Adversary",
     "Amnesiac",
     "BadSignature",
+    "BadState",
     "BatchStuffer",
     "BogusNewView",
     "Braggart",
@@ -120,6 +125,7 @@ __all__ = [
     "SlowPrimary",
     "SlowSource",
     "SlowVoter",
+    "StaleViewChange",
     "SwappingPrimary",
     "TimeLiar",
     "Twins",

@@ -45,6 +45,14 @@ class Means:
         """Say on which side a replica stands, for whoever tells two stories."""
         return replica in self.correct[len(self.correct) // 2 :]
 
+    def support(self, body: PrePrepare) -> list[Envelope]:
+        """Return all that those who collude can sign for a proposal. The three phases spell their words alike."""
+        words, votes = pack(body), []
+        for member, signer in self.signers.items():
+            kinds = (Kind.COMMIT,) if member == self.group.primary(body.view) else (Kind.PREPARE, Kind.COMMIT)
+            votes += [seal(self.group, signer, kind, member, words) for kind in kinds]
+        return votes
+
 
 class Adversary:
     """A replica that misbehaves. A subclass overrides `twist`, or takes a hand earlier in `receive` or `tick`."""
@@ -96,14 +104,6 @@ class Adversary:
     def say(self, kind: Kind, body: bytes, beside: bytes = b"") -> Envelope:
         """Return an envelope properly signed in this adversary's name."""
         return seal(self.means.group, self.means.signers[self.me], kind, self.me, body, beside)
-
-    def support(self, body: PrePrepare) -> list[Envelope]:
-        """Return all that those who collude can sign for a proposal. The three phases spell their words alike."""
-        group, words, votes = self.means.group, pack(body), []
-        for member, signer in self.means.signers.items():
-            kinds = (Kind.COMMIT,) if member == group.primary(body.view) else (Kind.PREPARE, Kind.COMMIT)
-            votes += [seal(group, signer, kind, member, words) for kind in kinds]
-        return votes
 
     @property
     def is_in_office(self) -> bool:

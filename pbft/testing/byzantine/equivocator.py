@@ -47,4 +47,4 @@ class Equivocator(Adversary):
             mirrored = pack(Batch(batch.time_ms + 1, batch.requests[::-1]))
             body = replace(body, digest=batch_digest(mirrored))
             proposal = seal(group, signers[primary], Kind.PRE_PREPARE, primary, pack(body), mirrored)
-        return [proposal, *self.support(body)]
+        return [proposal, *self.means.support(body)]

@@ -30,9 +30,9 @@ from pbft.core.messages import (
 )
 from pbft.core.replies import leaf
 from pbft.encoding import EncodingError, decode_plain, digest, encode_plain
+from pbft.net.verbs import BODIES
 from pbft.testing.byzantine.adversary import Adversary
 from pbft.testing.byzantine.new_view_flaws import FLAWS
-from pbft.testing.verbs import BODIES
 
 PHASES: Final = (Kind.PRE_PREPARE, Kind.PREPARE, Kind.COMMIT)
 IN_VIEWS: Final = (*PHASES, Kind.VIEW_CHANGE, Kind.NEW_VIEW)

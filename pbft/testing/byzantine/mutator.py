@@ -11,9 +11,9 @@ from pbft.core.envelope import Envelope
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.replica import Replica
 from pbft.core.settings import Now
+from pbft.net.verbs import BODIES
 from pbft.testing.byzantine.adversary import Adversary, Means
 from pbft.testing.byzantine.mutations import ANY_SCOPE, SMALL_SCOPE, Hand, Way, mutated
-from pbft.testing.verbs import BODIES
 
 _KEPT: Final = 64
 

@@ -32,7 +32,7 @@ class Proposer(Adversary):
         """Return a proposal of this batch, with the votes of all who collude."""
         data = pack(batch)
         body = PrePrepare(view, sequence, batch_digest(data))
-        return [self.say(Kind.PRE_PREPARE, pack(body), data), *self.support(body)]
+        return [self.say(Kind.PRE_PREPARE, pack(body), data), *self.means.support(body)]
 
     def _is_own(self, envelope: Envelope) -> bool:
         return envelope.sender == self.me

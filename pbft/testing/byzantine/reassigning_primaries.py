@@ -18,7 +18,7 @@ class Reassigner(Proposer):
         said = []
         for sequence in self.places(body.sequence):
             moved = replace(body, sequence=sequence)
-            said += [self.say(Kind.PRE_PREPARE, pack(moved), envelope.beside), *self.support(moved)]
+            said += [self.say(Kind.PRE_PREPARE, pack(moved), envelope.beside), *self.means.support(moved)]
         return said
 
     def places(self, sequence: int) -> tuple[int, ...]:

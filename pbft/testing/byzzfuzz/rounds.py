@@ -22,7 +22,7 @@ from typing import Final
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import NewView, ReplyDetail, unpack
 from pbft.encoding import EncodingError
-from pbft.testing.verbs import place_of
+from pbft.net.verbs import place_of
 
 ROUNDS_PER_SEQUENCE: Final = 4
 

@@ -22,8 +22,8 @@ from pbft.core.messages import (
     ViewChange,
     pack,
 )
+from pbft.net.verbs import RESERVED, Sentence, Verb, parse, place_of
 from pbft.testing.network import Network
-from pbft.testing.verbs import RESERVED, Sentence, Verb, parse, place_of
 
 DROP, DELIVER = Verb(copies=0), Verb()
 P = (Kind.PREPARE,)

@@ -1,0 +1,95 @@
+"""Files of proof: how a stranger's is read, and what those that the replicas of a group keep here prove.
+
+Owns: the reading of such files, bounded, and the list of them. What proves what is `pbft.core.evidence`'s matter, and
+the folder in which a replica keeps it `pbft.node.evidence`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pbft.console.outcome import ExitCode, Failure
+from pbft.group_file import GroupFile
+
+if TYPE_CHECKING:
+    from pbft.core.evidence import Finding
+
+_LARGEST_BYTES: Final = 2**25 + 4096
+"""Two of the largest messages there are, and what stands around them."""
+
+
+def read_proof(file: Path, largest_bytes: int) -> bytes:
+    """Return what a file holds, up to some size; a pipe, which may never end, is none. Raises Failure."""
+    try:
+        if file.exists() and not file.is_file():
+            raise Failure(f"{file} is no file that can be checked")
+        with file.open("rb") as opened:
+            return opened.read(largest_bytes)
+    except FileNotFoundError:
+        raise Failure(f"there is no file {file}") from None
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror}") from None
+
+
+def kept_evidence(files: GroupFile) -> Iterator[Path]:
+    """Return the files of evidence of all replicas whose data lies here, by replica and name."""
+    from pbft.node.evidence import SUFFIX
+
+    for replica in range(files.group.n):
+        folder = files.evidence(replica)
+        if folder.exists():
+            yield from sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+
+
+def judge_evidence(file: Path, files: GroupFile) -> Finding:
+    """Return what a file proves. Raises Failure when it cannot be read, or proves nothing."""
+    from pbft.core.evidence import EvidenceError, Misbehaviour
+    from pbft.keys import Libsodium
+
+    try:
+        return Misbehaviour.from_bytes(read_proof(file, _LARGEST_BYTES)).verify(files.group, Libsodium())
+    except EvidenceError as error:
+        raise Failure(f"{file}: {error}", ExitCode.REJECTED, **describe_evidence(file, None)) from None
+
+
+def describe_evidence(file: Path, judged: Finding | Failure | None) -> dict[str, Any]:
+    """Return what a program may want to know of a file; None stands for one that proves nothing."""
+    entry: dict[str, Any] = {"file": str(file), "valid": False, "culprit": None, "kind": None}
+    entry |= {"view": None, "sequence": None}
+    if judged is None:
+        return entry
+    if isinstance(judged, Failure):
+        return {**entry, "error": str(judged)}
+    spot = judged.place
+    return {
+        **entry,
+        "valid": True,
+        "culprit": judged.culprit,
+        "kind": spot.kind.name,
+        "view": spot.view,
+        "sequence": spot.sequence,
+    }
+
+
+def judge_all(files: GroupFile) -> list[tuple[Path, Finding | Failure]]:
+    """Return every file of evidence kept here with what it proves, or why it proves nothing."""
+    judged: list[tuple[Path, Finding | Failure]] = []
+    for path in kept_evidence(files):
+        try:
+            judged.append((path, judge_evidence(path, files)))
+        except Failure as failure:
+            # What is no proof must not hide the others.
+            judged.append((path, failure))
+    return judged
+
+
+def evidence_lines(files: GroupFile, judged: list[tuple[Path, Finding | Failure]]) -> list[str]:
+    """Return lines for people: what each file proves, and what follows from it."""
+    from pbft.core.evidence import CAUTION
+
+    if not judged:
+        return [f"no replica of {files.directory} keeps evidence here"]
+    lines = [str(each) if isinstance(each, Failure) else f"{path}: {each.act}" for path, each in judged]
+    return lines if all(isinstance(each, Failure) for _, each in judged) else [*lines, CAUTION]

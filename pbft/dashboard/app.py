@@ -1,0 +1,414 @@
+"""The dashboard: what keys do, where lines go and come back, and when what is drawn.
+
+Owns: the input line's way to the console and of results back, the selected replica, which panel is open, and the four
+drawings a second. What is known of the group is the model's matter, what a line means the console's, and what is where
+the stage's; none of them knows this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+from textual.worker import WorkerFailed
+
+from pbft.console.history import History
+from pbft.console.outcome import judge
+from pbft.console.said import Said
+from pbft.console.session import Console
+from pbft.dashboard.help import reference, walk
+from pbft.dashboard.model import Model
+from pbft.dashboard.panels import Accounts, Proofs, explain
+from pbft.dashboard.stage import Stage
+from pbft.dashboard.widgets.flow import FlowPane
+from pbft.dashboard.widgets.keys import KeyBar
+from pbft.dashboard.widgets.panel import Panel
+from pbft.dashboard.widgets.prompt import Prompt
+from pbft.dashboard.widgets.results import Entry, Results
+from pbft.dashboard.widgets.table import ReplicaTable
+from pbft.errors import PbftError
+from pbft.group_file import GroupFile
+
+DRAW_SECONDS: Final = 0.25
+LOAD_RATE: Final = 200
+"""Requests a second that F3 sends."""
+_PANEL_EVERY: Final = 4
+"""A panel's content is looked up once in so many drawings."""
+_TWICE_SECONDS: Final = 2.0
+_PAGE: Final = 5
+
+Feed = Callable[[], AsyncGenerator[Mapping[str, Any], None]]
+"""Starts the stream of events that the model folds."""
+
+
+class Dashboard(App[int]):
+    """One group on one screen. Ends with the exit code."""
+
+    TITLE = "pbft"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    CSS = "Screen { overflow: hidden; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, action, show=False, priority=True)
+            for key, action in (
+                ("f1", "help"),
+                ("f2", "diagram"),
+                ("f3", "load"),
+                ("f4", "explain"),
+                ("f5", "kill"),
+                ("f6", "pause"),
+                ("f7", "restart"),
+                ("f8", "lie"),
+                ("f9", "heal"),
+                ("f10", "evidence"),
+                ("ctrl+q", "quit"),
+                ("ctrl+c", "interrupt"),
+                ("escape", "close"),
+                ("pageup", "page(-1)"),
+                ("pagedown", "page(1)"),
+                ("shift+up,ctrl+up", "move(-1)"),
+                ("shift+down,ctrl+down", "move(1)"),
+                *((f"alt+{digit}", f"select({digit})") for digit in range(10)),
+            )
+        )
+    ]
+
+    def __init__(
+        self,
+        files: GroupFile,
+        console: Console,
+        feed: Feed,
+        history: History,
+        started: bool = False,
+        begin: Callable[[], object] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take a group, a console that whoever runs this has entered, and what starts the stream of events.
+
+        `started` and `begin` are as in `pbft.dashboard.run`. `now` is in seconds, for the two presses of Ctrl-C.
+        """
+        super().__init__()
+        group = files.group
+        self.files = files
+        self.console_session = console
+        self.history = history
+        self.model = Model(group.n, group.quorums.faults, group.id.hex(), group.genesis.application)
+        self.accounts = Accounts(files)
+        self.proofs = Proofs(files)
+        self.selected = 0
+        self.panel = ""
+        """Which panel is open: "help", "explain", "evidence" or none."""
+        self.failure: BaseException | None = None
+        """What ended the app, if it was not meant to end."""
+        self._feed, self._begin, self._now = feed, begin, now
+        self._owns_group = started
+        self._drawings = 0
+        self._interrupted_at = float("-inf")
+        self._diagram = False
+        self._proving = False
+
+    def compose(self) -> ComposeResult:
+        """Make the parts."""
+        yield Stage(self.files.group.n, self.console_session, self.history.lines)
+
+    @property
+    def stage(self) -> Stage:
+        """All that is on the screen."""
+        return self.query_one(Stage)
+
+    def on_mount(self) -> None:
+        """Show the first frame at once; whatever waits begins after it."""
+        self.stage.prompt.focus()
+        self._arrange()
+        self.call_after_refresh(self._go)
+
+    def _go(self) -> None:
+        self.set_interval(DRAW_SECONDS, self.draw)
+        self.run_worker(self._follow(), exit_on_error=True)
+        if self._begin is not None:
+            self.run_worker(self._start(self._begin), name="line", exit_on_error=True)
+        # The first line that is entered need not wait until sockets and signatures are loaded.
+        self.run_worker(asyncio.to_thread(importlib.import_module, "pbft.client"), exit_on_error=True)
+
+    def on_resize(self) -> None:
+        """Share out the lines anew, in a moment: the framework notes the new size after it has told us."""
+        self.call_next(self._arrange)
+
+    def _arrange(self) -> None:
+        self.stage.share_out(bool(self.panel), self._diagram)
+        self.call_after_refresh(self._draw_all)
+
+    # Drawing.
+
+    def draw(self) -> None:
+        """Draw what the model knows now; four times a second."""
+        self._drawings += 1
+        self.model.tick(_now_us())
+        self.stage.draw(self.model, self.selected)
+        if self.panel in ("explain", "evidence") and self._drawings % _PANEL_EVERY == 0:
+            self._fill_panel()
+
+    def _draw_all(self) -> None:
+        """Draw everything for the sizes that the parts have now."""
+        self.stage.draw(self.model, self.selected)
+        self.stage.draw_rest()
+
+    # What comes from the group.
+
+    async def _follow(self) -> None:
+        async with contextlib.aclosing(self._feed()) as events:
+            async for event in events:
+                self.accounts.note(event)
+                self.model.apply(event, _now_us())
+
+    async def _start(self, begin: Callable[[], object]) -> None:
+        """Do what waits, and show why it failed if it does."""
+        entry = self.stage.results.begin("start")
+        try:
+            await asyncio.to_thread(begin)
+        except (PbftError, OSError) as error:
+            failure = judge(error)
+            self.stage.results.end(entry, Said.failed(failure))
+        else:
+            self.stage.results.end(entry, Said.note("the group runs; F1 says what to do with it"))
+
+    # Lines that are entered.
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Show what is being typed."""
+        prompt = self.stage.prompt
+        if not prompt.completing:
+            prompt.forget_candidates()
+            self.stage.hint()
+
+    def on_prompt_candidates(self, message: Prompt.Candidates) -> None:
+        """Show what Tab goes through."""
+        if message.lines:
+            self.stage.hint_line.offer(message.lines, message.chosen)
+        else:
+            self.stage.hint()
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Run the line."""
+        prompt = self.stage.prompt
+        prompt.forget_candidates()
+        if message.value.strip():
+            prompt.remember(message.value)
+            self.history.add(message.value)
+            self.run_line(message.value)
+
+    def run_line(self, line: str) -> None:
+        """Run a line as if it had been typed, beside those that still wait for their answers."""
+        entry = self.stage.results.begin(line)
+        self.run_worker(self._submit(line, entry), name="line", exit_on_error=True)
+
+    async def _submit(self, line: str, entry: Entry) -> None:
+        """Run a line; of a script, show what each of its lines came to when it did."""
+        results = self.stage.results
+        last: Said | None = None
+        async for said in self.console_session.steps(line):
+            if last is not None:
+                results.insert(entry, last)
+            if said.reply is not None:
+                self.model.note_call(said.reply.ms, _now_us())
+            last = self._fulfil(said)
+            self.stage.show_who()
+        if last is None or last.wish in ("help", "explain", "evidence", "clear"):
+            results.drop(entry)
+        else:
+            results.end(entry, last)
+
+    def _fulfil(self, said: Said) -> Said:
+        """Do what a line asks of a screen, and return what is to be shown of it."""
+        match said.wish:
+            case "quit":
+                self.exit(0)
+            case "clear":
+                self.stage.results.clear()
+            case "help" | "explain" | "evidence":
+                self._open(said.wish)
+            case "diagram":
+                return self._write_diagram(said)
+            case None:
+                pass
+        return said
+
+    def _write_diagram(self, said: Said) -> Said:
+        from pbft.dashboard.drawing import mermaid
+
+        flow = self.model.flow()
+        if flow is None:
+            return Said.failed(judge(PbftError("no request has been seen yet; send one, then write its diagram")))
+        path = Path(said.words[1]).expanduser()
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(mermaid(flow))
+        except OSError as error:
+            return Said.failed(judge(error))
+        return Said.note(f"the messages of sequence {flow.sequence} are in {path}")
+
+    # Keys.
+
+    def action_help(self) -> None:
+        """F1: open or close the help."""
+        self._toggle("help")
+
+    def action_explain(self) -> None:
+        """F4: open or close what explains how the group is."""
+        self._toggle("explain")
+
+    def action_evidence(self) -> None:
+        """F10: open or close the list of evidence."""
+        self._toggle("evidence")
+
+    def action_diagram(self) -> None:
+        """F2: show the flow as a diagram in the order of time, or as a matrix again."""
+        self._diagram = not self._diagram or bool(self.panel)
+        self.panel = ""
+        self._arrange()
+
+    def action_close(self) -> None:
+        """Esc: close the panel."""
+        if self.panel:
+            self._toggle(self.panel)
+
+    def action_load(self) -> None:
+        """F3: start or end the load."""
+        self.run_line(":load off" if self.console_session.load else f":load {LOAD_RATE}")
+
+    def action_kill(self) -> None:
+        """F5: kill the selected replica."""
+        self.run_line(f":kill {self.selected}")
+
+    def action_pause(self) -> None:
+        """F6: pause the selected replica, or let it go on."""
+        rows = self.model.rows()
+        paused = self.selected < len(rows) and rows[self.selected].health.startswith("paused")
+        self.run_line(f":{'resume' if paused else 'pause'} {self.selected}")
+
+    def action_restart(self) -> None:
+        """F7: start the selected replica again."""
+        self.run_line(f":restart {self.selected}")
+
+    def action_lie(self) -> None:
+        """F8: make the selected replica lie."""
+        self.run_line(f":byzantine {self.selected} equivocate")
+
+    def action_heal(self) -> None:
+        """F9: end all faults of the network."""
+        self.run_line(":heal")
+
+    async def action_quit(self) -> None:
+        """Ctrl-Q: leave."""
+        self.exit(0)
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C: clear the line; on an empty one, twice in a short while, leave."""
+        prompt = self.stage.prompt
+        if prompt.value:
+            prompt.put("")
+            prompt.remember("")
+            return
+        if self._now() - self._interrupted_at <= _TWICE_SECONDS:
+            self.exit(0)
+            return
+        self._interrupted_at = self._now()
+        end = "stops the group and leaves" if self._owns_group else "leaves; the group goes on"
+        self.stage.hint_line.hint(f"Ctrl-C once more {end}", True)
+
+    def action_move(self, step: int) -> None:
+        """Select the next replica, or the one before."""
+        self.action_select((self.selected + step) % self.files.group.n)
+
+    def action_select(self, replica: int) -> None:
+        """Select a replica."""
+        if replica < self.files.group.n:
+            self.selected = replica
+            self.stage.draw(self.model, self.selected)
+
+    def action_page(self, step: int) -> None:
+        """PageUp and PageDown: in the panel that is open, else in the diagram, else in the results."""
+        if self.panel:
+            part: Panel | FlowPane | Results = self.stage.panel
+        else:
+            part = self.stage.flow if self._diagram else self.stage.results
+        part.scroll_lines(step * max(1, part.size.height - 2))
+        self.stage.draw(self.model, self.selected)
+
+    # The mouse.
+
+    def on_replica_table_picked(self, message: ReplicaTable.Picked) -> None:
+        """Select the replica that was clicked."""
+        self.action_select(message.replica)
+
+    async def on_key_bar_pressed(self, message: KeyBar.Pressed) -> None:
+        """Do what the clicked key does."""
+        await self.run_action(message.action)
+
+    def on_click(self) -> None:
+        """Keep what is typed going to the input line, wherever somebody clicks."""
+        self.stage.prompt.focus()
+
+    # Panels.
+
+    def _toggle(self, panel: str) -> None:
+        self._open("" if self.panel == panel else panel)
+
+    def _open(self, panel: str) -> None:
+        self.panel = panel
+        self._arrange()
+        if panel:
+            self._fill_panel()
+
+    def _fill_panel(self) -> None:
+        match self.panel:
+            case "help":
+                self.stage.panel.open("Help", self._help())
+            case "explain":
+                self.stage.panel.open("Why", explain(self.files, self.accounts))
+            case "evidence":
+                if not self._proving:
+                    self._proving = True
+                    self.run_worker(self._fill_evidence(), group="evidence", exit_on_error=True)
+
+    async def _fill_evidence(self) -> None:
+        try:
+            # Signatures are checked there: not while keys wait.
+            lines = await asyncio.to_thread(self.proofs.look)
+        finally:
+            self._proving = False
+        if self.panel == "evidence":
+            self.stage.panel.open("Evidence", lines)
+
+    def _help(self) -> list[Text]:
+        genesis = self.files.group.genesis
+        specs = self.console_session.specs
+        clients = [each.name for each in genesis.clients]
+        primary = self.model.header().primary or 0
+        lab = self.files.lab
+        return [*walk(specs, clients, primary, lab), *reference(specs, genesis.application, lab)]
+
+    # An end that nobody meant.
+
+    def _handle_exception(self, error: Exception) -> None:
+        # The framework would print a page of local variables; whoever runs this says one sentence instead.
+        if self.failure is None:
+            self.failure = error.error if isinstance(error, WorkerFailed) else error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000

@@ -1,0 +1,323 @@
+"""Why a group is stuck, or slow: what its replicas' accounts amount to, in sentences, each with what to do about it.
+
+Owns: the rules by which accounts become findings. Asks nobody and prints nothing. An account is one replica's own word,
+and a faulty one says what it likes: every field is checked, and each sentence names whose word it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from pbft.core.situation import Phase
+from pbft.group_file import GroupFile
+from pbft.lab.state import LabState
+from pbft.lab.survey import Seen, Survey
+
+_NOTICEABLE_MS: Final = 250
+"""What is younger than this may be simply under way."""
+_MANY: Final = 2**53
+"""A number past this is nobody's honest count."""
+_SHOWN_PEERS: Final = 128
+
+
+class Severity(Enum):
+    """How bad a finding is."""
+
+    FINE = "fine"
+    SLOW = "slow"
+    STUCK = "stuck"
+    UNSAFE = "unsafe"
+    """What a group promises may be broken already."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know of a group, and what to do about it."""
+
+    severity: Severity
+    sentence: str
+    advice: str
+    """Empty where there is nothing to do."""
+
+
+def diagnose(files: GroupFile, found: Survey, state: LabState | None = None) -> list[Finding]:
+    """Return what explains how a group is, the worst first; one finding that all is well where nothing does.
+
+    `state` is what the group's keeper tells, where it has one: who was killed, paused or made to lie, and the links.
+    """
+    doctor = _Doctor(files, found, state)
+    order = list(Severity)[::-1]
+    findings = sorted(doctor.findings(), key=lambda each: order.index(each.severity))
+    if all(each.severity is Severity.FINE for each in findings):
+        well = "nothing is stuck: all replicas answer, none is behind and nothing waits"
+        findings.insert(0, Finding(Severity.FINE, well, ""))
+    return findings
+
+
+class _Doctor:
+    """One look at a group."""
+
+    def __init__(self, files: GroupFile, found: Survey, state: LabState | None) -> None:
+        self._files = files
+        self._found = found
+        self._state = state
+        self._quorums = files.group.quorums
+
+    def findings(self) -> Iterator[Finding]:
+        yield from self._of_faults()
+        yield from self._of_states()
+        yield from self._of_answers()
+        yield from self._of_links()
+        yield from self._of_view_changes()
+        yield from self._of_sequences()
+        yield from self._of_stragglers()
+        yield from self._of_checkpoints()
+        yield from self._of_resources()
+
+    # What is known of the lab.
+
+    def _of_faults(self) -> Iterator[Finding]:
+        state, faults = self._state, self._quorums.faults
+        if state is None or not state.faulty:
+            return
+        told = ", ".join(f"replica {replica} ({why})" for replica, why in state.faulty)
+        if len(state.faulty) > faults:
+            yield Finding(
+                Severity.UNSAFE,
+                f"{len(state.faulty)} replicas are faulty, more than the {faults} that {self._files.group.n} survive, "
+                f"so nothing is promised: {told}",
+                "bring some back, as in pbft fault restart " + str(state.faulty[0][0]),
+            )
+        else:
+            left = faults - len(state.faulty)
+            more = "no further one may fail" if not left else f"{left} more may"
+            yield Finding(Severity.FINE, f"{len(state.faulty)} of {faults} faults are used, and {more}: {told}", "")
+
+    def _of_links(self) -> Iterator[Finding]:
+        if self._state is None:
+            return
+        links = self._state.links
+        if links.stepping:
+            yield Finding(
+                Severity.STUCK,
+                f"all links are held, with {links.held} messages waiting",
+                "let one through with pbft fault step, or all with pbft fault heal",
+            )
+        told = [f"replicas {one} and {other} are cut off from each other" for one, other in links.cut]
+        told += [f"{percent}% of what goes {_spell_link(one, other)} is lost" for one, other, percent in links.loss]
+        told += [f"what goes {_spell_link(one, other)} comes {ms} ms later" for one, other, ms in links.delay]
+        told += list(links.sentences)
+        if told:
+            yield Finding(Severity.SLOW, "the network is disturbed: " + "; ".join(told), "end it: pbft fault heal")
+
+    # What replicas tell.
+
+    def _of_states(self) -> Iterator[Finding]:
+        for sequence, some, others in self._found.contradictions():
+            yield Finding(
+                Severity.UNSAFE,
+                f"after sequence {sequence}, {_listing(some)} and {_listing(others)} report different states",
+                "one side lies, or the application is not deterministic; compare with pbft status --json",
+            )
+
+    def _of_answers(self) -> Iterator[Finding]:
+        silent = [each for each in self._found.seen if each.report is None]
+        if not silent:
+            return
+        named = ", ".join(f"{each.replica} ({each.health})" for each in silent)
+        advice = f"bring one back: pbft fault restart {silent[0].replica}"
+        if not self._files.lab:
+            advice = f"see to its host, or start it there: pbft replica DIR {silent[0].replica}"
+        if not self._found.has_quorum:
+            yield Finding(
+                Severity.STUCK,
+                f"only {len(self._found.answering)} of {self._files.group.n} replicas answer, and nothing commits "
+                f"without {self._found.quorum}; missing: {named}",
+                advice,
+            )
+            return
+        primary = self._found.silent_primary
+        if primary is not None:
+            yield Finding(
+                Severity.SLOW,
+                f"replica {primary}, the primary, does not answer; the first request that waits for "
+                f"{self._files.settings.view_timeout_ms / 1000:g} s replaces it",
+                "",
+            )
+        yield Finding(Severity.SLOW, f"no answer from: {named}; the others go on without", advice)
+
+    def _of_view_changes(self) -> Iterator[Finding]:
+        asking: dict[int, list[Seen]] = {}
+        for each in self._found.seen:
+            target, view = _number(each.report, "target"), _number(each.report, "view")
+            if target is not None and view is not None and target > view:
+                asking.setdefault(target, []).append(each)
+        for target, seen in sorted(asking.items()):
+            standing = _part(seen[0], "view_change")
+            have, needed = _members(standing, "have"), _number(standing, "needed") or self._quorums.view_change
+            primary = self._files.group.primary(target)
+            names = _listing([each.replica for each in seen])
+            if len(have) < needed:
+                waits = f"{len(have)} of {needed} needed votes are there ({_listing(have) if have else 'nobody'})"
+                advice = "a lone replica waits for f+1 others: heal its links, or restart it" if len(seen) == 1 else ""
+            else:
+                waits = f"a quorum asks for it, and replica {primary}, its primary, has not begun it"
+                advice = f"see replica {primary}: pbft status" if primary not in self._found.answering else ""
+            timer = _timer(seen[0])
+            left = "left its view and asks" if len(seen) == 1 else "left their view and ask"
+            yield Finding(Severity.STUCK, f"{names} {left} for view {target}: {waits}{timer}", advice)
+
+    def _of_sequences(self) -> Iterator[Finding]:
+        """Name the quorum that lacks votes, once for each sequence and phase, by the word of whoever waits longest."""
+        told: dict[tuple[int, Phase], list[Seen]] = {}
+        for each in self._found.seen:
+            blocked = _part(each, "blocked")
+            sequence, phase = _number(blocked, "sequence"), _phase(blocked)
+            ages = [_number(blocked, "for_ms"), _number(_situation(each), "oldest_waiting_ms")]
+            age_ms = max((age for age in ages if age is not None), default=0)
+            if sequence is not None and phase is not None and age_ms >= _NOTICEABLE_MS:
+                told.setdefault((sequence, phase), []).append(each)
+        for (sequence, phase), seen in sorted(told.items(), key=lambda item: item[0][0]):
+            yield self._of_sequence(sequence, phase, seen)
+
+    def _of_sequence(self, sequence: int, phase: Phase, seen: Sequence[Seen]) -> Finding:
+        blocked = _part(seen[0], "blocked")
+        have, needed = _members(blocked, "have"), _number(blocked, "needed") or self._quorums.quorum
+        whose = _listing([each.replica for each in seen])
+        view = _number(seen[0].report, "view") or 0
+        primary = self._files.group.primary(view)
+        timer = _timer(seen[0])
+        match phase:
+            case Phase.PRE_PREPARE:
+                sentence = f"requests wait at {whose} for sequence {sequence}, which replica {primary}, the primary "
+                sentence += f"of view {view}, has not proposed there"
+            case Phase.BATCH:
+                sentence = f"{whose} knows by its digest only what is proposed again at sequence {sequence}"
+            case Phase.CLOCK:
+                sentence = f"the time proposed for sequence {sequence} is too far from the clock of {whose}"
+            case Phase.EXECUTION:
+                sentence = f"sequence {sequence} has committed at {whose}, which does not execute: its state was "
+                sentence += "out-voted, and it fetches the right one"
+            case _:
+                missing = [each for each in range(self._files.group.n) if each not in have]
+                sentence = f"sequence {sequence} lacks {phase.value}s at {whose}: {len(have)} of {needed} needed are "
+                sentence += f"there ({_listing(have)}), none from {self._named(missing)}"
+        return Finding(Severity.STUCK, sentence + timer, self._advice(phase, have))
+
+    def _advice(self, phase: Phase, have: Sequence[int]) -> str:
+        if phase is Phase.CLOCK:
+            return "set the clocks of all hosts right"
+        if phase not in (Phase.PREPARE, Phase.COMMIT):
+            return ""
+        gone = [each.replica for each in self._found.seen if each.report is None and each.replica not in have]
+        if gone and self._files.lab:
+            return f"bring back {_listing(gone)}, as in pbft fault restart {gone[0]}"
+        return "" if gone else "if it lasts, the links between them lose messages: compare datagrams in pbft status"
+
+    def _named(self, replicas: Sequence[int]) -> str:
+        health = {each.replica: each.health for each in self._found.seen}
+        return ", ".join(f"{each} ({health[each]})" for each in replicas)
+
+    def _of_stragglers(self) -> Iterator[Finding]:
+        for each in self._found.seen:
+            behind, transfer = _number(each.report, "behind"), _part(each, "transfer")
+            sequence, chunks, of = (_number(transfer, name) for name in ("sequence", "chunks", "of"))
+            if sequence is not None and chunks is not None and of is not None:
+                yield Finding(
+                    Severity.SLOW,
+                    f"replica {each.replica} fetches the state at {sequence}: {chunks} of {of} pieces are there",
+                    "",
+                )
+            elif behind:
+                yield Finding(
+                    Severity.SLOW,
+                    f"replica {each.replica} is behind by {behind} sequences and asks the others for them",
+                    "",
+                )
+
+    def _of_checkpoints(self) -> Iterator[Finding]:
+        for each in self._found.seen:
+            pending = _part(each, "checkpoint")
+            sequence, needed = _number(pending, "sequence"), _number(pending, "needed")
+            executed, high = _number(each.report, "executed"), _number(each.report, "high_watermark")
+            if None in (sequence, needed, executed, high) or executed != high:
+                continue
+            have = _members(pending, "have")
+            yield Finding(
+                Severity.STUCK,
+                f"the log of replica {each.replica} is full up to {high}: {len(have)} of {needed} needed vouch for the "
+                f"checkpoint at {sequence} ({_listing(have) if have else 'nobody'})",
+                "the missing ones are behind, gone, or have another state: pbft status",
+            )
+
+    def _of_resources(self) -> Iterator[Finding]:
+        usual_ms = self._files.settings.view_timeout_ms
+        for each in self._found.seen:
+            drops, timeout_ms = _number(each.report, "kernel_drops"), _number(each.report, "timeout_ms")
+            if drops:
+                yield Finding(
+                    Severity.SLOW,
+                    f"the system dropped {drops} datagrams that replica {each.replica} was too slow to read",
+                    "let it grant larger buffers: sysctl net.core.rmem_max",
+                )
+            if timeout_ms is not None and timeout_ms > usual_ms:
+                yield Finding(
+                    Severity.SLOW,
+                    f"replica {each.replica} waits {timeout_ms / 1000:g} s for a primary, since view changes failed or "
+                    "agreement was slow; this shrinks again with progress",
+                    "",
+                )
+
+
+def _spell_link(one: str | int, other: str | int) -> str:
+    return "over all links" if one == other == "*" else f"between replicas {one} and {other}"
+
+
+def _listing(replicas: Sequence[int]) -> str:
+    if len(replicas) == 1:
+        return f"replica {replicas[0]}"
+    *most, last = map(str, replicas)
+    return f"replicas {', '.join(most)} and {last}"
+
+
+def _number(fields: Mapping[str, Any] | None, name: str) -> int | None:
+    value = (fields or {}).get(name)
+    return value if type(value) is int and 0 <= value < _MANY else None
+
+
+def _situation(seen: Seen) -> Mapping[str, Any]:
+    told = seen.word("situation", dict)
+    return told if told is not None else {}
+
+
+def _part(seen: Seen, name: str) -> Mapping[str, Any] | None:
+    part = _situation(seen).get(name)
+    return part if type(part) is dict else None
+
+
+def _members(part: Mapping[str, Any] | None, name: str) -> list[int]:
+    told = (part or {}).get(name)
+    if type(told) is not list:
+        return []
+    return sorted({each for each in told[:_SHOWN_PEERS] if type(each) is int and 0 <= each < _SHOWN_PEERS})
+
+
+def _phase(part: Mapping[str, Any] | None) -> Phase | None:
+    word = (part or {}).get("phase")
+    return next((each for each in Phase if each.value == word), None)
+
+
+def _timer(seen: Seen) -> str:
+    """Return which timer fires next at a replica, and when, as the end of a sentence."""
+    timer = _part(seen, "timer")
+    what, in_ms = (timer or {}).get("what"), _number(timer, "in_ms")
+    words = {
+        "leave the view": f"replica {seen.replica} gives up on the primary",
+        "ask for the next view": f"replica {seen.replica} asks for the next view",
+    }
+    if not isinstance(what, str) or what not in words or in_ms is None:
+        return ""
+    return f"; {words[what]} in {in_ms / 1000:.1f} s unless something moves"

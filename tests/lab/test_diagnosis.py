@@ -1,0 +1,209 @@
+"""What accounts amount to: the finding that explains why a group is stuck or slow, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbft.group_file import GroupFile
+from pbft.lab.diagnosis import Finding, Severity, diagnose
+from pbft.lab.making import make_group
+from pbft.lab.state import LabState, LinksState, ReplicaState
+from pbft.lab.survey import judge
+
+NOTHING: dict[str, Any] = {
+    "blocked": None,
+    "view_change": None,
+    "checkpoint": None,
+    "timer": None,
+    "peers": [],
+    "transfer": None,
+    "oldest_waiting_ms": None,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> GroupFile:
+    return make_group(tmp_path_factory.mktemp("groups") / "group", "pbft_apps.counter:Counter")
+
+
+def report(replica: int, situation: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return {
+        "id": replica,
+        "pid": 100 + replica,
+        "view": 0,
+        "target": 0,
+        "executed": 12,
+        "high_watermark": 512,
+        "behind": 0,
+        "timeout_ms": 1_000,
+        "state_digest": "aa",
+        "health": "ok",
+        "situation": {**NOTHING, **(situation or {})},
+        **more,
+    }
+
+
+def everybody(**more: Any) -> dict[int, dict[str, Any]]:
+    return {replica: report(replica, **more) for replica in range(4)}
+
+
+def lab_state(links: LinksState | None = None, **misbehaviours: str) -> LabState:
+    """Return the state of a group of which some lie: `r2="Equivocator"` says that replica 2 does."""
+    replicas = tuple(ReplicaState(i, i + 100, "running", misbehaviours.get(f"r{i}")) for i in range(4))
+    return LabState(replicas, 1, links or LinksState())
+
+
+def only(findings: list[Finding], severity: Severity) -> Finding:
+    (found,) = [each for each in findings if each.severity is severity]
+    return found
+
+
+def test_a_group_that_is_well(files: GroupFile):
+    """One finding that says so, with nothing to do."""
+    (found,) = diagnose(files, judge(files, everybody()))
+    assert found.severity is Severity.FINE
+    assert found.sentence.startswith("nothing is stuck")
+    assert found.advice == ""
+
+
+def test_no_quorum(files: GroupFile):
+    """Who is missing is named, with the number that it takes and the command that brings one back."""
+    found = only(diagnose(files, judge(files, {0: report(0), 1: report(1)})), Severity.STUCK)
+    assert found.sentence == (
+        "only 2 of 4 replicas answer, and nothing commits without 3; missing: 2 (not running), 3 (not running)"
+    )
+    assert found.advice == "bring one back: pbft fault restart 2"
+
+
+def test_a_quorum_that_lacks_votes(files: GroupFile):
+    """The sequence, the phase, who has voted, who has not and how they are, and the timer that fires next."""
+    stuck = {
+        "blocked": {"sequence": 13, "phase": "commit", "have": [0, 1], "needed": 3, "for_ms": 900},
+        "timer": {"what": "leave the view", "in_ms": 700},
+    }
+    reports = {0: report(0, stuck), 1: report(1, stuck), 2: report(2)}
+    found = only(diagnose(files, judge(files, reports)), Severity.STUCK)
+    assert found.sentence == (
+        "sequence 13 lacks commits at replicas 0 and 1: 2 of 3 needed are there (replicas 0 and 1), none from 2 (ok), "
+        "3 (not running); replica 0 gives up on the primary in 0.7 s unless something moves"
+    )
+    assert found.advice == "bring back replica 3, as in pbft fault restart 3"
+
+
+def test_what_is_merely_under_way_is_no_finding(files: GroupFile):
+    """A sequence that was proposed a moment ago is how a group at work looks."""
+    young = {"blocked": {"sequence": 13, "phase": "prepare", "have": [0], "needed": 3, "for_ms": 20}}
+    (found,) = diagnose(files, judge(files, everybody(situation=young)))
+    assert found.severity is Severity.FINE
+
+
+@pytest.mark.parametrize(
+    ("phase", "says"),
+    [
+        ("pre-prepare", "for sequence 13, which replica 0, the primary of view 0, has not proposed there"),
+        ("batch", "replica 1 knows by its digest only what is proposed again at sequence 13"),
+        ("clock", "the time proposed for sequence 13 is too far from the clock of replica 1"),
+        ("execution", "sequence 13 has committed at replica 1, which does not execute"),
+    ],
+)
+def test_every_phase_has_its_sentence(files: GroupFile, phase: str, says: str):
+    """Whatever a sequence lacks is said in words."""
+    stuck = {"blocked": {"sequence": 13, "phase": phase, "have": [], "needed": 1}, "oldest_waiting_ms": 800}
+    found = diagnose(files, judge(files, {**everybody(), 1: report(1, stuck)}))
+    assert says in only(found, Severity.STUCK).sentence
+
+
+def test_a_view_change_that_lacks_votes_or_its_primary(files: GroupFile):
+    """Too few ask for it, or enough do and its primary does not begin it."""
+    asking = {"view_change": {"target": 1, "have": [2], "needed": 3}}
+    found = diagnose(files, judge(files, {**everybody(), 2: report(2, asking, target=1)}))
+    assert only(found, Severity.STUCK).sentence == (
+        "replica 2 left its view and asks for view 1: 1 of 3 needed votes are there (replica 2)"
+    )
+    awaited = {
+        "view_change": {"target": 1, "have": [0, 2, 3], "needed": 3},
+        "timer": {"what": "ask for the next view", "in_ms": 1_500},
+    }
+    reports = {each: report(each, awaited, target=1) for each in (0, 2, 3)}
+    found = diagnose(files, judge(files, reports))
+    assert only(found, Severity.STUCK).sentence == (
+        "replicas 0, 2 and 3 left their view and ask for view 1: a quorum asks for it, and replica 1, its primary, has "
+        "not begun it; replica 0 asks for the next view in 1.5 s unless something moves"
+    )
+
+
+def test_who_is_behind_and_by_how_much(files: GroupFile):
+    """Messages that are missed, and a state that is fetched."""
+    fetching = {"transfer": {"sequence": 128, "chunks": 3, "of": 10}}
+    reports = {**everybody(), 2: report(2, behind=30), 3: report(3, fetching, behind=400)}
+    told = [each.sentence for each in diagnose(files, judge(files, reports))]
+    assert told == [
+        "replica 2 is behind by 30 sequences and asks the others for them",
+        "replica 3 fetches the state at 128: 3 of 10 pieces are there",
+    ]
+
+
+def test_a_log_that_is_full(files: GroupFile):
+    """Nothing can be proposed until a checkpoint is stable: who vouches for it is named."""
+    pending = {"checkpoint": {"sequence": 512, "have": [1], "needed": 3}}
+    reports = {**everybody(), 1: report(1, pending, executed=512)}
+    found = only(diagnose(files, judge(files, reports)), Severity.STUCK)
+    assert found.sentence == (
+        "the log of replica 1 is full up to 512: 1 of 3 needed vouch for the checkpoint at 512 (replica 1)"
+    )
+
+
+def test_the_fault_budget(files: GroupFile):
+    """Within f it is told; beyond, it is the worst finding there is."""
+    well, used = diagnose(files, judge(files, everybody()), lab_state(r2="Equivocator"))
+    assert well.sentence.startswith("nothing is stuck")
+    assert used.sentence == "1 of 1 faults are used, and no further one may fail: replica 2 (lies: Equivocator)"
+    first = diagnose(files, judge(files, everybody()), lab_state(r2="Equivocator", r3="Silent"))[0]
+    assert first.severity is Severity.UNSAFE
+    assert first.sentence == (
+        "2 replicas are faulty, more than the 1 that 4 survive, so nothing is promised: replica 2 (lies: Equivocator), "
+        "replica 3 (lies: Silent)"
+    )
+    assert first.advice == "bring some back, as in pbft fault restart 2"
+
+
+def test_disturbed_links(files: GroupFile):
+    """What is in force on the links is told, with the verb that ends it."""
+    links = LinksState(((0, 1),), (("*", "*", 20),), ((1, 2, 50),), ("prepares from 3 to 1: drop",), True, 7)
+    found = diagnose(files, judge(files, everybody()), lab_state(links))
+    assert only(found, Severity.STUCK).sentence == "all links are held, with 7 messages waiting"
+    slow = only(found, Severity.SLOW)
+    assert slow.sentence == (
+        "the network is disturbed: replicas 0 and 1 are cut off from each other; 20% of what goes over all links is "
+        "lost; what goes between replicas 1 and 2 comes 50 ms later; prepares from 3 to 1: drop"
+    )
+    assert slow.advice == "end it: pbft fault heal"
+
+
+def test_contradictions_and_resources(files: GroupFile):
+    """Different states are the worst; lost datagrams and a grown timeout make a group slow."""
+    reports = {**everybody(), 2: report(2, kernel_drops=9), 3: report(3, state_digest="bb", timeout_ms=4_000)}
+    told = diagnose(files, judge(files, reports))
+    assert [each.severity for each in told] == [Severity.UNSAFE, Severity.SLOW, Severity.SLOW]
+    assert told[0].sentence == "after sequence 12, replicas 0, 1 and 2 and replica 3 report different states"
+    assert told[1].sentence == "the system dropped 9 datagrams that replica 2 was too slow to read"
+    assert told[2].sentence.startswith("replica 3 waits 4 s for a primary")
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*NOTHING, "have", "phase"]), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*NOTHING, "view", "target", "executed", "behind", "timeout_ms"]), JUNK), JUNK)
+def test_whatever_a_liar_reports_is_survived(files: GroupFile, junk: dict[str, Any], situation: Any):
+    """Nothing of the wrong kind or size raises, and each finding is a short sentence."""
+    told = diagnose(files, judge(files, {**everybody(), 3: {**report(3), **junk, "situation": situation}}))
+    assert told
+    assert all(len(each.sentence) < 1_000 for each in told)
