@@ -81,6 +81,12 @@ def is_place(spec: str) -> bool:
     return ":" in spec or _FILE.fullmatch(spec) is not None
 
 
+def file_of(spec: str) -> Path | None:
+    """Return the file that `path.py:Class` or `path.py` names, None where words name something else."""
+    match = _FILE.fullmatch(spec)
+    return Path(match["path"]).expanduser() if match else None
+
+
 def import_place(spec: str, noun: str) -> tuple[ModuleType, str | None, str]:
     """Return the module that `path.py:Class` or `module:Class` names, the class's name, and what to call the place.
 

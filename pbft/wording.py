@@ -53,6 +53,14 @@ def count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
+def listing(numbers: Sequence[int]) -> str:
+    """Return replicas in words: "replica 0", "replicas 0, 1 and 3"."""
+    if len(numbers) == 1:
+        return f"replica {numbers[0]}"
+    *most, last = map(str, numbers)
+    return f"replicas {', '.join(most)} and {last}"
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return what to add to "there is no …": the closest known name, else the known names, else nothing.
 

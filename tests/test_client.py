@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -67,6 +68,58 @@ def test_an_answer_says_how_it_came(tmp_path: Path):
             assert sorted((*reply.matching, *reply.silent)) == [0, 1, 2, 3]
             assert reply.ms >= 0
             assert reply.receipt is None
+
+    asyncio.run(body())
+
+
+def test_a_tally_waits_for_all_who_answer(tmp_path: Path):
+    """It is over when all have answered; the answer itself is the same, and an earlier one stays as it is."""
+
+    async def body() -> None:
+        async with talking(tmp_path) as (_, alice):
+            first = await alice.ask("add", 1)
+            reply = await alice.ask("add", 5)
+            told = await alice.tally(reply, 60.0)
+            assert (told.matching, told.differing, told.silent) == ((0, 1, 2, 3), (), ())
+            assert replace(told, matching=reply.matching, silent=reply.silent) == reply
+            assert await alice.tally(first, 60.0) == first
+
+    asyncio.run(body())
+
+
+def test_a_tally_ends_with_its_time_with_the_next_call_and_with_the_client(tmp_path: Path):
+    """Who does not run stays silent; nobody waits for it longer than said, or than it can still be counted."""
+
+    async def body() -> None:
+        async with talking(tmp_path, 0, 1, 2) as (_, alice):
+            reply = await alice.tally(await alice.ask("add", 1), 0.05)
+            assert 3 in reply.silent
+            waiting = asyncio.create_task(alice.tally(reply, 1_000.0))
+            await asyncio.sleep(0)
+            following = await alice.ask("add", 1)
+            async with asyncio.timeout(60):
+                assert 3 in (await waiting).silent
+            waiting = asyncio.create_task(alice.tally(following, 1_000.0))
+            await asyncio.sleep(0)
+            await alice.close()
+            async with asyncio.timeout(60):
+                assert 3 in (await waiting).silent
+            with pytest.raises(ClientClosed):
+                await alice.tally(following, 1.0)
+
+    asyncio.run(body())
+
+
+def test_a_tally_hears_one_that_was_restarted(tmp_path: Path):
+    """It has forgotten where its clients are: it is greeted, and answers."""
+
+    async def body() -> None:
+        async with talking(tmp_path) as (group, alice):
+            await alice.tally(await alice.ask("add", 1), 60.0)
+            await group.stop(3)
+            await group.start(3)
+            reply = await alice.tally(await alice.ask("add", 1), 10.0)
+            assert (reply.matching, reply.silent) == ((0, 1, 2, 3), ())
 
     asyncio.run(body())
 

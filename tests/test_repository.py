@@ -129,12 +129,22 @@ def test_no_generated_group_is_committed() -> None:
     ]
 
 
-@pytest.mark.parametrize("script", ["scripts/launch", "scripts/test", "scripts/check", "scripts/soak", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["scripts/launch", "scripts/test", "scripts/check", "scripts/soak", "scripts/screenshot", ".ci/run"]
+)
 def test_scripts_run_as_they_are(script: str) -> None:
     """A fresh clone can run each script: the mode is set, and bash can read it."""
     path = ROOT / script
     assert path.stat().st_mode & 0o111 == 0o111
     subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_the_picture_is_written_to_no_option() -> None:
+    """A wish for help makes no file of that name, and starts no group."""
+    done = subprocess.run([ROOT / "scripts" / "screenshot", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Usage: ./scripts/screenshot [FILE]")
+    assert not (ROOT / "--help").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from pbft.cli.output import say
 from pbft.console.outcome import ExitCode, Failure
 from pbft.group_file import GroupFile
 from pbft.lab.interrupts import Interrupts
-from pbft.lab.kept import Gone, KeptGroup
+from pbft.lab.kept import KeptGroup
 from pbft.lab.starting import Interrupted
+from pbft.lab.state import ReplicaState
 
 if TYPE_CHECKING:
     # The keeper is started before anything is loaded that asks replicas.
@@ -58,7 +59,7 @@ def _stay(group: KeptGroup, interrupts: Interrupts) -> None:
         for event in group.news():
             if event["event"] == "fault":
                 say(f"{event['command']}: {event['said']}", "yellow")
-            now = {gone.replica: gone for gone in group.ended()}
+            now = {gone.id: gone for gone in group.ended()}
             for replica, gone in now.items():
                 if replica not in ended:
                     say(f"replica {replica} {_explain(gone)}", "yellow")
@@ -77,14 +78,18 @@ def _tell_end(group: KeptGroup) -> None:
     say("no replica is left")
 
 
-def _explain(gone: Gone) -> str:
+def _explain(gone: ReplicaState) -> str:
     if gone.exit_code is None:
         return "has ended"
     if gone.exit_code == 0:
         return "was stopped"
-    words = f": {gone.last_words() or 'it said nothing'}" if gone.exit_code > 0 else ""
+    words = f": {gone.words or 'it said nothing'}" if gone.exit_code > 0 else ""
     return _how(gone.exit_code) + words
 
 
 def _how(code: int) -> str:
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    if code >= 0:
+        return f"ended with code {code}"
+    # Most real-time signals have a number only.
+    names = {each.value: each.name for each in signal.Signals}
+    return f"was ended by {names.get(-code, f'signal {-code}')}"

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pbft.cli.output import say, say_json
-from pbft.cli.where import GroupOption, JsonOption, TimeoutOption, find_client, find_group
-from pbft.console.calls import client_of, explain_reply, refuse_stopped
+from pbft.cli.where import TIMEOUT_SECONDS, GroupOption, JsonOption, KeyOption, TimeoutOption, find_client, find_group
+from pbft.console.calls import TALLY_SECONDS, client_of, explain_reply, refuse_stopped
 from pbft.console.operations import encode_words, load_specs
 from pbft.console.outcome import Failure, describe_reply
 from pbft.console.text import read_payload, spell, to_json
@@ -23,8 +23,6 @@ from pbft.group_file import GroupFile, read_group
 if TYPE_CHECKING:
     from pbft.client import Reply
 
-_TIMEOUT_SECONDS: Final = 10.0
-
 
 def call(
     operation: Annotated[str, typer.Argument(metavar="OP", help="The operation; pbft apps lists them.")],
@@ -32,12 +30,7 @@ def call(
         list[str] | None, typer.Argument(metavar="[ARGS]...", show_default=False, help="One word an argument.")
     ] = None,
     group: GroupOption = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="NAME", show_default=False, help="Who calls. Default: the first client with a key here."
-        ),
-    ] = None,
+    key: KeyOption = None,
     as_json: JsonOption = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say also who answered what, and when.")] = False,
     receipt: Annotated[
@@ -46,7 +39,7 @@ def call(
             "--receipt", metavar="FILE", show_default=False, help="Keep a proof of the answer, for pbft verify."
         ),
     ] = None,
-    timeout: TimeoutOption = _TIMEOUT_SECONDS,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
 ) -> None:
     """Run an operation and print what f+1 replicas agree that it came to."""
     files = read_group(find_group(group))
@@ -55,16 +48,18 @@ def call(
     if receipt is not None:
         _refuse_receipt(receipt)
     refuse_stopped(files)
-    reply = asyncio.run(_submit(files, client, encoded, timeout, receipt is not None))
+    reply = asyncio.run(_submit(files, client, encoded, timeout, receipt is not None, explain))
     if receipt is not None and reply.receipt is not None:
         _write_receipt(receipt, reply.receipt.to_bytes())
     reply.check()
     _print(files, reply, as_json, explain)
 
 
-async def _submit(files: GroupFile, key: str, operation: bytes, seconds: float, receipt: bool) -> Reply:
+async def _submit(files: GroupFile, key: str, operation: bytes, seconds: float, receipt: bool, explain: bool) -> Reply:
     async with client_of(files, key, seconds) as client:
-        return await client.submit(operation, receipt=receipt)
+        reply = await client.submit(operation, receipt=receipt)
+        # Who explains an answer also tells who gave it late, or gave another.
+        return await client.tally(reply, TALLY_SECONDS) if explain else reply
 
 
 def _print(files: GroupFile, reply: Reply, as_json: bool, explain: bool) -> None:

@@ -9,24 +9,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import Annotated
 
 import typer
 
 from pbft.cli.output import say
-from pbft.cli.where import GroupArgument, find_client, find_group
+from pbft.cli.where import GroupArgument, KeyOption, find_client, find_group
 from pbft.console.outcome import Failure
 from pbft.group_file import GroupFile, read_group
 
 
 def dashboard(
     directory: GroupArgument = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="NAME", show_default=False, help="Who calls. Default: the first client with a key here."
-        ),
-    ] = None,
+    key: KeyOption = None,
 ) -> None:
     """Watch a group, drive it and break it, on a full screen. A local group that does not run is started."""
     files = read_group(find_group(directory))
@@ -53,7 +47,7 @@ def show_dashboard(files: GroupFile, client: str) -> int:
     from pbft.lab.processes import running
     from pbft.node.marks import holder
 
-    if not files.lab or running(files) or holder(files.directory / "data") is not None:
+    if not files.lab or running(files) or holder(files.data_folder) is not None:
         return pbft.dashboard.run(files, client, started=False)
     return _show_own(files, client)
 

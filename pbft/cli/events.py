@@ -20,8 +20,9 @@ import typer
 from pbft.cli.output import say_json
 from pbft.cli.where import GroupArgument, JsonOption, find_group
 from pbft.console.outcome import ExitCode, Failure
-from pbft.console.text import clean, fit, listing
+from pbft.console.text import clean, fit
 from pbft.group_file import GroupFile, read_group
+from pbft.wording import listing
 
 _PATIENT_SECONDS: Final = 1.0
 _SUMMARY_SECONDS: Final = 5.0
@@ -264,10 +265,8 @@ def _lab(state: object) -> str | None:
     from pbft.lab.state import LabState
 
     try:
-        lab = LabState.from_json(state) if isinstance(state, dict) else None
-    except (OverflowError, ValueError):
-        return None
-    if lab is None:
+        lab = LabState.from_json(state)
+    except ValueError:
         return None
     used, most = lab.budget
     why = "; ".join(f"replica {who}: {reason}" for who, reason in lab.faulty)

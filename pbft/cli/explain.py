@@ -12,7 +12,7 @@ import typer
 
 from pbft.cli.output import console, say_json
 from pbft.cli.where import GroupArgument, JsonOption, find_client, find_group
-from pbft.console.outcome import ExitCode
+from pbft.console.outcome import code_of
 from pbft.console.text import clean
 from pbft.group_file import GroupFile, read_group
 
@@ -42,10 +42,8 @@ def explain(
         )
     else:
         _print(findings)
-    if found.contradictions():
-        raise typer.Exit(ExitCode.DIVERGENCE)
-    if not found.has_quorum:
-        raise typer.Exit(ExitCode.NO_QUORUM)
+    if code := code_of(found):
+        raise typer.Exit(code)
 
 
 async def _look(files: GroupFile, key: str, seconds: float) -> tuple[Survey, list[Finding]]:

@@ -5,6 +5,7 @@ Owns: this command: its words, and what it prints. What each fault is and does i
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -31,20 +32,16 @@ def fault(
         return list_faults(as_json)
     if not words:
         raise Failure("say what is to fail, as in pbft fault kill 2; see pbft fault --list")
-    from pbft.console.faults import absolute, exceeded
-    from pbft.lab.control import Control
+    from pbft.console.faults import hurt
 
     words, folder = (words, group) if group is not None else split_folder(words)
-    control = Control(read_group(find_group(folder)))
-    before = control.state_now().budget
-    said = control.fault_now(absolute(words))
-    state = control.state_now()
+    said = asyncio.run(hurt(read_group(find_group(folder)), words))
+    done, *beyond = said.lines
     if as_json:
-        return say_json({"fault": " ".join(words), "said": said, "state": state.to_json()})
-    say(said)
-    used, most = state.budget
-    if used > most and state.budget != before:
-        say(exceeded(state), "red")
+        return say_json({"fault": " ".join(words), "said": done, **said.details})
+    say(done)
+    for line in beyond:
+        say(line, "red")
 
 
 def list_faults(as_json: bool) -> None:

@@ -16,10 +16,9 @@ from pbft.cli.liar import read_liars
 from pbft.cli.output import say
 from pbft.cli.where import DEFAULT, GroupArgument, find_client, find_group
 from pbft.console.outcome import ExitCode, Failure
-from pbft.console.text import listing
 from pbft.core.group import Limits
 from pbft.group_file import Address, GroupFile, read_group
-from pbft.wording import quote, tell
+from pbft.wording import listing, quote, tell
 
 _DIGITS: Final = 15
 """More than any limit needs."""

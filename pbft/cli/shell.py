@@ -19,7 +19,7 @@ import typer
 
 from pbft.cli.output import console as screen
 from pbft.cli.output import say, say_json
-from pbft.cli.where import GroupArgument, JsonOption, TimeoutOption, find_client, find_group
+from pbft.cli.where import TIMEOUT_SECONDS, GroupArgument, JsonOption, KeyOption, TimeoutOption, find_client, find_group
 from pbft.console.outcome import ExitCode
 from pbft.console.text import clean
 from pbft.group_file import GroupFile, read_group
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TIMEOUT_SECONDS: Final = 10.0
 _ENDING_SECONDS: Final = 5.0
 _MAX_INPUT_CHARACTERS: Final = 1 << 20
 """Of a longer line from a pipe the rest is passed over: what is left is too long to be run."""
@@ -43,17 +42,12 @@ def shell(
         Path | None,
         typer.Option("--script", metavar="FILE", show_default=False, help="Run the lines of a file, then end."),
     ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="NAME", show_default=False, help="Who speaks. Default: the first client with a key here."
-        ),
-    ] = None,
+    key: KeyOption = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on after a line that fails; end with the first one's code.")
     ] = False,
     as_json: JsonOption = False,
-    timeout: TimeoutOption = _TIMEOUT_SECONDS,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
 ) -> None:
     """Enter operations, faults and commands line by line: help lists them, Tab completes them.
 

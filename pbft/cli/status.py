@@ -14,9 +14,10 @@ import typer
 
 from pbft.cli.output import console, say_json
 from pbft.cli.where import GroupArgument, JsonOption, find_client, find_group
-from pbft.console.outcome import ExitCode
-from pbft.console.text import clean, listing
+from pbft.console.outcome import ExitCode, code_of
+from pbft.console.text import clean
 from pbft.group_file import GroupFile, read_group
+from pbft.wording import listing
 
 if TYPE_CHECKING:
     from pbft.lab.survey import Seen, Survey
@@ -51,11 +52,11 @@ def status(
         say_json(_to_json(files, found))
     else:
         _print(files, found)
-    contradictions = found.contradictions()
-    if contradictions:
-        raise typer.Exit(ExitCode.DIVERGENCE)
-    if not found.has_quorum or (wait and not found.settled):
-        raise typer.Exit(ExitCode.NO_QUORUM)
+    code = code_of(found)
+    if wait and not found.settled:
+        code = code or ExitCode.NO_QUORUM
+    if code:
+        raise typer.Exit(code)
 
 
 async def _look(files: GroupFile, key: str, wait: bool, seconds: float) -> Survey:
@@ -117,7 +118,7 @@ def _print(files: GroupFile, found: Survey) -> None:
     from rich.text import Text
 
     from pbft.lab.survey import HEALTHY, NOT_RUNNING
-    from pbft.node.marks import read_mark
+    from pbft.node.marks import keeper
 
     out = console()
     table = Table(box=None, pad_edge=False)
@@ -150,8 +151,7 @@ def _print(files: GroupFile, found: Survey) -> None:
         )
     for line in notes(found):
         out.print(line)
-    keeper = read_mark(files.directory / "data")
-    kept = keeper is not None and keeper.keeps
+    kept = keeper(files.data_folder) is not None
     stopped = [each.replica for each in found.seen if each.health == NOT_RUNNING]
     if stopped and (found.answering or kept):
         where = clean(str(files.directory))

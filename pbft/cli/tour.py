@@ -18,7 +18,7 @@ from pbft.cli.output import say
 from pbft.cli.tour_steps import SCRIPTS, Call, KillBackup, Prove, Step, Together
 from pbft.client import Client, Reply
 from pbft.console.outcome import ExitCode, Failure
-from pbft.console.text import listing, spell, spell_operation
+from pbft.console.text import spell, spell_operation
 from pbft.core.receipt import Receipt
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile, read_group
@@ -30,6 +30,7 @@ from pbft.lab.starting import Interrupted
 from pbft.lab.survey import survey
 from pbft.loading import known_applications
 from pbft.machine import Outcome, encode_operation
+from pbft.wording import listing
 
 SHIPPED: Final = "pbft_apps."
 """Where the applications that come with pbft live."""

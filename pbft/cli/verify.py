@@ -14,9 +14,10 @@ from pbft.cli.output import say, say_json
 from pbft.cli.where import GroupOption, JsonOption, find_group_to_check
 from pbft.console.outcome import ExitCode, Failure
 from pbft.console.proofs import read_proof
-from pbft.console.text import listing, read_payload, spell, spell_operation, to_json
+from pbft.console.text import read_payload, spell, spell_operation, to_json
 from pbft.group_file import read_group
 from pbft.machine import Outcome
+from pbft.wording import listing
 
 if TYPE_CHECKING:
     from pbft.core.receipt import Receipt

@@ -24,7 +24,15 @@ _HELP: Final = (
 )
 GroupArgument = Annotated[Path | None, typer.Argument(metavar="[DIR]", show_default=False, help=_HELP)]
 GroupOption = Annotated[Path | None, typer.Option("--group", metavar="DIR", show_default=False, help=_HELP)]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key", metavar="NAME", show_default=False, help="Who calls. Default: the first client with a key here."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, errors included, for programs to read.")]
+TIMEOUT_SECONDS: Final = 10.0
+"""How long a call waits for its answer unless --timeout says otherwise."""
 TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait.")]
 
 

@@ -24,6 +24,7 @@ from pbft.core.group import Group, ReplicaId
 from pbft.core.messages import RefusalReason
 from pbft.core.session import Completed, Lost, Session, SessionEffect
 from pbft.core.settings import Now
+from pbft.core.tally import Tally
 from pbft.encoding import EncodingError, Plain
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile, read_group
@@ -39,6 +40,8 @@ from pbft.net.waiting import Bell, system_now
 TIMEOUT_SECONDS: Final = 10.0
 _GATHER_MS: Final = 5
 _PROBE_SECONDS: Final = 1.0
+_PATIENCE: Final = 0.3
+"""The part of a tally's time after which whoever has not answered is greeted: most are only a moment late."""
 
 
 class Client:
@@ -74,6 +77,7 @@ class Client:
         self._tasks: list[asyncio.Task[None]] = []
         self._waiters: dict[int, asyncio.Future[Completed]] = {}
         self._inspection = Inspection(key.public_key)
+        self._replied = asyncio.Event()
 
     @classmethod
     def open(
@@ -143,6 +147,23 @@ class Client:
                 question.cancel()
             del self._waiters[ticket]
             session.abandon(ticket)
+
+    async def tally(self, reply: Reply, within_seconds: float) -> Reply:
+        """Return a reply of this client's with who matched, differed and was silent, brought up to date.
+
+        A call ends with f+1 equal answers and waits for no more. This does, until all n replicas have answered or
+        `within_seconds` have passed; what is believed, and its time, stay as they are. Only replies to the request
+        completed last are counted: an earlier one's reply comes back as it is. Raises ClientClosed.
+        """
+        session = self._running()
+        tally = session.tally(reply.timestamp, reply.sequence)
+        if tally is None:
+            return reply
+        await self._count(session, reply, tally, within_seconds * _PATIENCE)
+        if tally.silent and session.tally(reply.timestamp, reply.sequence) is tally:
+            await self._perform(session.greet_silent(system_now()))
+            await self._count(session, reply, tally, within_seconds * (1 - _PATIENCE))
+        return reply.counted(tally)
 
     async def inspect(self, *replicas: ReplicaId, timeout: float = 2.0) -> dict[ReplicaId, dict[str, Any] | None]:
         """Ask replicas, all unless some are named, for their reports; None stands for one that did not answer in time.
@@ -237,6 +258,8 @@ class Client:
         except EncodingError:
             return self._metrics.ignore(Reason.MALFORMED)
         await self._perform(session.receive(envelope, replica, now))
+        if envelope.kind is Kind.REPLY:
+            self._replied.set()
         if envelope.kind is Kind.WELCOME:
             for asked in self._inspection.waiting_for(replica):
                 await self._send(replica, self._inspection.question(replica, session.id, asked))
@@ -262,6 +285,18 @@ class Client:
         else:
             await self._mailbox.send(to, envelope.to_bytes(), address, system_now().monotonic_ms)
 
+    async def _count(self, session: Session, reply: Reply, tally: Tally, seconds: float) -> None:
+        """Wait until all have answered, the session or its next request ends the count, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while (
+                    tally.silent
+                    and self._session is session
+                    and session.tally(reply.timestamp, reply.sequence) is tally
+                ):
+                    self._replied.clear()
+                    await self._replied.wait()
+
     def _pause_ms(self, session: Session, mailbox: Mailbox) -> int | None:
         if len(mailbox):
             return 0
@@ -282,6 +317,7 @@ class Client:
         """Let nobody wait for a task that has ended, by `close` or by a failure."""
         error = None if task.cancelled() else task.exception()
         self._session = None
+        self._replied.set()
         words = f"the client broke: {error!r}" if error else "the client was closed while this call waited"
         for waiter in self._waiters.values():
             if not waiter.done():

@@ -69,6 +69,10 @@ class BlockingClient:
         """Run an operation given as bytes; see `Client.submit`."""
         return self._wait(self._client.submit(operation, timeout=timeout, receipt=receipt))
 
+    def tally(self, reply: Reply, within_seconds: float) -> Reply:
+        """Return a reply with who answered what after it was believed; see `Client.tally`."""
+        return self._wait(self._client.tally(reply, within_seconds))
+
     def inspect(self, *replicas: ReplicaId, timeout: float = 2.0) -> dict[ReplicaId, dict[str, Any] | None]:
         """Ask replicas for their reports; see `Client.inspect`."""
         return self._wait(self._client.inspect(*replicas, timeout=timeout))

@@ -5,12 +5,13 @@ Owns: the shape of an answer, and how an outcome becomes a value or an error. Kn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pbft.client.errors import InvalidOperation, OperationFailed, OperationRejected
 from pbft.core.group import ReplicaId
 from pbft.core.receipt import Receipt
 from pbft.core.session import Completed
+from pbft.core.tally import Tally
 from pbft.encoding import EncodingError, Plain, decode_plain
 from pbft.machine import Outcome
 
@@ -33,7 +34,7 @@ class Reply:
     differing: tuple[ReplicaId, ...]
     """Who gave another one."""
     silent: tuple[ReplicaId, ...]
-    """Who had not answered when enough others had: late, perhaps, and no more."""
+    """Who had not answered when enough others had, or when `Client.tally` ended: late, perhaps, and no more."""
     needed: int
     """How many equal answers it took: f+1, so that at least one correct replica stands behind them."""
     ms: int
@@ -67,6 +68,10 @@ class Reply:
             receipt=completed.receipt,
             index=completed.index,
         )
+
+    def counted(self, tally: Tally) -> Reply:
+        """Return this reply with who answered what by now; the answer itself, its time and its proof stay."""
+        return replace(self, matching=tally.matching, differing=tally.differing, silent=tally.silent)
 
     def check(self) -> Reply:
         """Return this reply if its outcome is OK; raise Rejected, InvalidOperation or OperationFailed otherwise."""

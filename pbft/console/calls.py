@@ -6,15 +6,18 @@ Owns: the opening of a client whose key lies here, and the words for how an answ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pbft.console.outcome import ExitCode, Failure
-from pbft.console.text import listing
 from pbft.group_file import GroupFile
 from pbft.lab.processes import running
+from pbft.wording import listing
 
 if TYPE_CHECKING:
     from pbft.client import Client, Reply
+
+TALLY_SECONDS: Final = 0.15
+"""How long at most an answer that is believed is held back, to show also who gave it late and who gave another."""
 
 
 def refuse_stopped(files: GroupFile) -> None:
@@ -42,15 +45,15 @@ def explain_reply(files: GroupFile, reply: Reply) -> list[str]:
     faults = files.group.quorums.faults
     primary = files.group.primary(reply.view)
     lines = [
-        f"{listing(reply.matching)} gave this answer within {reply.ms} ms",
-        f"{reply.needed} equal ones are enough, since at most {faults} of {files.group.n} may lie",
+        f"{listing(reply.matching)} gave this answer",
+        f"{reply.needed} equal ones, here after {reply.ms} ms, are enough: at most {faults} of {files.group.n} may lie",
         f"it is in batch {reply.sequence} of the one order, as request {reply.timestamp} of this session",
         f"the group is in view {reply.view}, whose primary is replica {primary}",
     ]
     if reply.differing:
         lines.append(f"{listing(reply.differing)} answered something else, and was outvoted")
     if reply.silent:
-        lines.append(f"{listing(reply.silent)} had not answered by then")
+        lines.append(f"{listing(reply.silent)} {'has' if len(reply.silent) == 1 else 'have'} not answered so far")
     return lines
 
 

@@ -32,7 +32,10 @@ def exceeded(state: LabState) -> str:
     """Return what to say of a group of which more replicas are faulty than it survives."""
     used, most = state.budget
     faulty = ", ".join(f"replica {replica} ({why})" for replica, why in state.faulty)
-    return f"{used} are faulty, and the group survives {most}: nothing is promised any more; {faulty}"
+    left = "nothing is promised any more"
+    if state.answers_hold:
+        left = "answers stay right, but that there will be any is no longer promised"
+    return f"{used} are faulty, and the group survives {most}: {left}; {faulty}"
 
 
 def absolute(words: Sequence[str]) -> list[str]:

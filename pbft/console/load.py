@@ -95,8 +95,8 @@ class Generator:
             failed=self._failed,
             late=self._late,
             in_flight=len(self._calls),
-            p50_ms=_quantile(ordered, 50),
-            p99_ms=_quantile(ordered, 99),
+            p50_ms=percentile(ordered, 50) if ordered else None,
+            p99_ms=percentile(ordered, 99) if ordered else None,
             trouble=self._trouble,
         )
 
@@ -169,5 +169,6 @@ def _fill(spec: OperationSpec, client: str) -> Sequence[str] | None:
     return words
 
 
-def _quantile(ordered: Sequence[float], percent: int) -> float | None:
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else None
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """Return the smallest of some values that so many of a hundred do not exceed."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

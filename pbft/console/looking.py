@@ -9,14 +9,15 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pbft.console.outcome import ExitCode, Failure
-from pbft.console.proofs import evidence_lines, judge_all
+from pbft.console.outcome import ExitCode, Failure, code_of
+from pbft.console.proofs import guilt_lines, judge_all
 from pbft.console.said import Said
-from pbft.console.text import fit, listing
+from pbft.console.text import fit
 from pbft.group_file import GroupFile
 from pbft.lab.control import find_state
 from pbft.lab.state import LabState
 from pbft.lab.survey import HEALTHY, NOT_RUNNING, Seen, Survey, survey
+from pbft.wording import listing
 
 if TYPE_CHECKING:
     from pbft.client import Client
@@ -35,14 +36,12 @@ async def tell_status(client: Client, files: GroupFile) -> Said:
     lines = [_describe(each) for each in found.seen]
     for sequence, some, others in found.contradictions():
         lines.append(f"after sequence {sequence}, {listing(others)} and {listing(some)} report different states")
-    code = ExitCode.DIVERGENCE if found.contradictions() else ExitCode.FINE
     answering = f"{len(found.answering)} of {len(found.seen)} answer"
     if not found.has_quorum:
-        code = code or ExitCode.NO_QUORUM
         lines.append(f"only {answering}, and it takes {found.quorum}")
     else:
         lines.append(f"{answering}; {found.quorum} are enough")
-    return _look(code, lines, replicas=[each.to_json() for each in found.seen])
+    return _look(code_of(found), lines, replicas=[each.to_json() for each in found.seen])
 
 
 async def tell_why(client: Client, files: GroupFile) -> Said:
@@ -56,13 +55,12 @@ async def tell_why(client: Client, files: GroupFile) -> Said:
         lines.append(f"{each.severity.value}: {each.sentence}")
         if each.advice:
             lines.append(f"  → {each.advice}")
-    code = ExitCode.DIVERGENCE if found.contradictions() else ExitCode.FINE
-    return _look(code if found.has_quorum else code or ExitCode.NO_QUORUM, lines, wish="explain")
+    return _look(code_of(found), lines, wish="explain")
 
 
 def tell_evidence(files: GroupFile) -> Said:
     """Return what the replicas whose data lies here can prove against others."""
-    return Said.note(*evidence_lines(files, judge_all(files)), wish="evidence")
+    return Said.note(*guilt_lines(files, judge_all(files)), wish="evidence")
 
 
 async def wait_ok(client: Client, files: GroupFile, seconds: float = _OK_SECONDS) -> Said:

@@ -1,6 +1,7 @@
 """What a command or a line comes to: exit codes, and one sentence for whatever went wrong.
 
-Owns: the codes, and which error means which. Prints nothing, and knows nothing of what commands do.
+Owns: the codes, and which error, or which sight of a group, means which. Prints nothing, and knows nothing of what
+commands do.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pbft.errors import PbftError
 
 if TYPE_CHECKING:
     from pbft.client.reply import Reply
+    from pbft.lab.survey import Survey
 
 
 class ExitCode(IntEnum):
@@ -54,6 +56,13 @@ def judge(error: BaseException) -> Failure:
         f"this should not have happened ({name}: {error}); please report it, with what PBFT_TRACEBACK=1 adds",
         ExitCode.INTERNAL_ERROR,
     )
+
+
+def code_of(found: Survey) -> ExitCode:
+    """Return what a look at a group amounts to: fine where a quorum answers and nobody contradicts another."""
+    if found.contradictions():
+        return ExitCode.DIVERGENCE
+    return ExitCode.FINE if found.has_quorum else ExitCode.NO_QUORUM
 
 
 def describe_reply(reply: Reply) -> dict[str, Any]:

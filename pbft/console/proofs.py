@@ -6,16 +6,20 @@ the folder in which a replica keeps it `pbft.node.evidence`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pbft.console.outcome import ExitCode, Failure
 from pbft.group_file import GroupFile
+from pbft.wording import listing
 
 if TYPE_CHECKING:
+    from pbft.core.envelope import Kind
     from pbft.core.evidence import Finding
 
+_SHOWN_SPANS: Final = 8
 _LARGEST_BYTES: Final = 2**25 + 4096
 """Two of the largest messages there are, and what stands around them."""
 
@@ -85,11 +89,70 @@ def judge_all(files: GroupFile) -> list[tuple[Path, Finding | Failure]]:
     return judged
 
 
+@dataclass(frozen=True)
+class Guilt:
+    """Acts of one kind by one replica in one view, and who keeps proof of them."""
+
+    act: str
+    """What it did, in words."""
+    keepers: tuple[int, ...]
+    newest: Path
+    """The proof that was kept last."""
+
+
+def sum_up(judged: Iterable[tuple[Path, Finding]]) -> list[Guilt]:
+    """Return what proofs come to, a line's worth for each culprit, kind of message and view; what is newest first.
+
+    One liar leaves two proofs a sequence with each of its peers: listed one by one they would bury the next culprit.
+    """
+    acts: dict[tuple[int, Kind, int | None], list[tuple[Path, Finding]]] = {}
+    for path, finding in judged:
+        acts.setdefault((finding.culprit, finding.place.kind, finding.place.view), []).append((path, finding))
+    found = []
+    for same in acts.values():
+        newest = max((path for path, _ in same), key=lambda path: path.stat().st_mtime_ns if path.exists() else 0)
+        keepers = sorted({int(path.parent.parent.name.removeprefix("replica-")) for path, _ in same})
+        sequences = sorted({each.place.sequence for _, each in same if each.place.sequence is not None})
+        act = same[0][1].act
+        if len(sequences) > 1:
+            act += f", and for {len(sequences) - 1} more, sequences {_ranges(sequences)} in all"
+        found.append(Guilt(act, tuple(keepers), newest))
+    return sorted(found, key=lambda each: each.newest.stat().st_mtime_ns if each.newest.exists() else 0, reverse=True)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return sorted numbers in short: "1-4, 7"."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    shown = [str(low) if low == high else f"{low}-{high}" for low, high in spans[:_SHOWN_SPANS]]
+    return ", ".join(shown) + (", …" if len(spans) > _SHOWN_SPANS else "")
+
+
 def evidence_lines(files: GroupFile, judged: list[tuple[Path, Finding | Failure]]) -> list[str]:
     """Return lines for people: what each file proves, and what follows from it."""
     from pbft.core.evidence import CAUTION
 
     if not judged:
-        return [f"no replica of {files.directory} keeps evidence here"]
+        return [_none_kept(files)]
     lines = [str(each) if isinstance(each, Failure) else f"{path}: {each.act}" for path, each in judged]
     return lines if all(isinstance(each, Failure) for _, each in judged) else [*lines, CAUTION]
+
+
+def guilt_lines(files: GroupFile, judged: list[tuple[Path, Finding | Failure]]) -> list[str]:
+    """Return lines for people: who is proven guilty of what and where a proof lies, then what proves nothing."""
+    from pbft.core.evidence import CAUTION
+
+    if not judged:
+        return [_none_kept(files)]
+    proven = sum_up((path, each) for path, each in judged if not isinstance(each, Failure))
+    lines = [f"{each.act}; kept by {listing(each.keepers)}, as in {each.newest}" for each in proven]
+    lines += [str(each) for _, each in judged if isinstance(each, Failure)]
+    return [*lines, CAUTION] if proven else lines
+
+
+def _none_kept(files: GroupFile) -> str:
+    return f"no replica of {files.directory} keeps evidence here"

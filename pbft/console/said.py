@@ -42,9 +42,9 @@ class Said:
         object.__setattr__(self, "lines", tuple(clean(line) for line in self.lines))
 
     @classmethod
-    def note(cls, *lines: str, wish: Wish | None = None, code: ExitCode = ExitCode.FINE, **details: Any) -> Said:
+    def note(cls, *lines: str, wish: Wish | None = None, **details: Any) -> Said:
         """Return what is told of a line that went as it was meant; `Console` adds the line."""
-        return cls("", code, lines, "note", wish=wish, details=details)
+        return cls("", ExitCode.FINE, lines, "note", wish=wish, details=details)
 
     @classmethod
     def failed(cls, failure: Failure, reply: Reply | None = None, *more: str) -> Said:

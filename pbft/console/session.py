@@ -19,7 +19,7 @@ from typing import Final, Self
 
 from pbft.console.beside import Beside
 from pbft.console.callers import Callers
-from pbft.console.calls import refuse_stopped, summarise_reply
+from pbft.console.calls import TALLY_SECONDS, refuse_stopped, summarise_reply
 from pbft.console.commands import SIGN, command_name, command_names, find_command
 from pbft.console.completion import Vocabulary, complete
 from pbft.console.faults import hurt
@@ -189,7 +189,7 @@ class Console:
     async def _call(self, name: str, operation: bytes) -> Said:
         refuse_stopped(self._files)
         async with self._callers.speaking(name) as client:
-            reply = await client.submit(operation)
+            reply = await client.tally(await client.submit(operation), TALLY_SECONDS)
         try:
             reply.check()
         except Exception as error:

@@ -1,14 +1,12 @@
 """Text for people's screens: values and strangers' words, spelled so that no terminal obeys them.
 
-Owns: what is neutralised, the width of text in terminal cells, and how values and replicas are put into words. Prints
-nothing.
+Owns: what is neutralised, the width of text in terminal cells, and how values are put into words. Prints nothing.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Sequence
 from typing import Any, Final
 
 from pbft.encoding import EncodingError, Plain, decode_plain
@@ -82,14 +80,6 @@ def read_payload(payload: bytes) -> Plain:
         return decode_plain(payload)
     except EncodingError:
         return payload
-
-
-def listing(numbers: Sequence[int]) -> str:
-    """Return replicas in words: "replica 0", "replicas 0, 1 and 3"."""
-    if len(numbers) == 1:
-        return f"replica {numbers[0]}"
-    *most, last = map(str, numbers)
-    return f"replicas {', '.join(most)} and {last}"
 
 
 def _quote(value: Plain) -> str:

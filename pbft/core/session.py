@@ -6,12 +6,13 @@ believed. Sans-IO like the replica: the client on real sockets and the one in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pbft.core.client_table import opened_ms
 from pbft.core.codec import MAX_UINT
 from pbft.core.effects import Send
 from pbft.core.envelope import Envelope, Kind, Signer, Verifier, genuine, seal
+from pbft.core.flight import Answered, InFlight, Queued
 from pbft.core.group import ITEM_BYTES, WRAPPING_BYTES, ClientKey, Group, ReplicaId
 from pbft.core.messages import (
     Challenge,
@@ -27,6 +28,7 @@ from pbft.core.messages import (
 from pbft.core.receipt import Receipt
 from pbft.core.replies import ReadReply, read_reply
 from pbft.core.settings import Now, SessionSettings
+from pbft.core.tally import Tally, same
 from pbft.encoding import EncodingError, digest
 from pbft.machine import Result
 
@@ -65,32 +67,6 @@ class Lost:
 SessionEffect = Send | Completed | Lost
 
 
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    ticket: int
-    data: bytes
-    receipt: bool
-    submitted_ms: int
-
-
-@dataclass(slots=True)
-class _InFlight:
-    envelope: Envelope
-    digest: bytes
-    timestamp: int
-    count: int
-    """Operations that ride in the request."""
-    operations: dict[int, _Operation]
-    """Those still waited for, by their place in the request."""
-    due_ms: int
-    interval_ms: int
-    receipt: bool
-    sent_to: dict[ReplicaId, None] = field(default_factory=dict)
-    replies: dict[ReplicaId, ReadReply] = field(default_factory=dict)
-    refusals: dict[ReplicaId, RefusalReason] = field(default_factory=dict)
-    remarks: dict[ReplicaId, str] = field(default_factory=dict)
-
-
 class Session:
     """One program's conversation with the group under a client's key."""
 
@@ -114,8 +90,9 @@ class Session:
         self._now = now
         self._tickets = 0
         self._timestamp = 0
-        self._queue: list[_Operation] = []
-        self._in_flight: _InFlight | None = None
+        self._queue: list[Queued] = []
+        self._in_flight: InFlight | None = None
+        self._answered: Answered | None = None
         self._welcomes: dict[ReplicaId, Welcome] = {}
         self._views: dict[ReplicaId, int] = {}
         self._opened = False
@@ -154,7 +131,7 @@ class Session:
             raise ValueError(f"an operation has at most {limit} bytes in this group; this one has {len(operation)}")
         self._now = now
         self._tickets += 1
-        self._queue.append(_Operation(self._tickets, operation, receipt, now.monotonic_ms))
+        self._queue.append(Queued(self._tickets, operation, receipt, now.monotonic_ms))
         return self._tickets
 
     def abandon(self, ticket: int) -> None:
@@ -232,6 +209,26 @@ class Session:
                 words[replica] = "silent"
         return words
 
+    # Who answered, after the answer is believed.
+
+    def tally(self, timestamp: int, sequence: int) -> Tally | None:
+        """Return the count of replies to the request completed last, if this is its timestamp and its sequence.
+
+        It is brought up to date by what arrives, until another request is completed.
+        """
+        answered = self._answered
+        if answered is None or (answered.flight.timestamp, answered.sequence) != (timestamp, sequence):
+            return None
+        return answered.tally
+
+    def greet_silent(self, now: Now) -> list[SessionEffect]:
+        """Greet who has not answered the request completed last: one that was restarted does not know us any more."""
+        self._now = now
+        if self._answered is None:
+            return []
+        self._answered.asked = True
+        return [self._hello(replica, b"") for replica in self._answered.tally.silent]
+
     # Opening.
 
     def _new_id(self, opening_ms: int) -> bytes:
@@ -262,11 +259,14 @@ class Session:
         self._views[sender] = welcome.view
         if not self._opened and len(self._welcomes) >= self._group.n - self._group.quorums.faults:
             self._open()
-        flight = self._in_flight
-        if flight is None or greeted_before:
+        flight, answered = self._in_flight, self._answered
+        if greeted_before:
             return []
-        if sender in flight.sent_to and sender not in flight.replies:
-            return [Send(sender, flight.envelope)]
+        if flight is not None:
+            missed = sender in flight.sent_to and sender not in flight.replies
+            return [Send(sender, flight.envelope)] if missed else []
+        if answered is not None and answered.asked and sender in answered.tally.silent:
+            return [Send(sender, answered.flight.envelope)]
         return []
 
     def _open(self) -> None:
@@ -290,6 +290,7 @@ class Session:
     def _reopen(self, opening_ms: int, wait_ms: int = 0) -> None:
         self.id = self._new_id(opening_ms)
         self._timestamp = 0
+        self._answered = None
         self._opened = False
         self._welcomes = {}
         self._greet_ms = self._now.monotonic_ms + wait_ms
@@ -297,10 +298,10 @@ class Session:
 
     # Requests.
 
-    def _next_request(self) -> _InFlight:
+    def _next_request(self) -> InFlight:
         limits = self._group.limits
         room = limits.request_bytes - WRAPPING_BYTES
-        riding: list[_Operation] = []
+        riding: list[Queued] = []
         for each in self._queue[: limits.operations_per_request]:
             room -= len(each.data) + ITEM_BYTES
             if riding and room < 0:
@@ -309,7 +310,7 @@ class Session:
         self._queue = self._queue[len(riding) :]
         self._timestamp += 1
         body = pack(Request(self._client, self.id, self._timestamp, tuple(each.data for each in riding)))
-        return _InFlight(
+        return InFlight(
             envelope=seal(self._group, self._signer, Kind.REQUEST, self._client, body),
             digest=request_digest(body),
             timestamp=self._timestamp,
@@ -320,7 +321,7 @@ class Session:
             receipt=any(each.receipt for each in riding),
         )
 
-    def _transmit(self, flight: _InFlight, replicas: list[ReplicaId]) -> list[SessionEffect]:
+    def _transmit(self, flight: InFlight, replicas: list[ReplicaId]) -> list[SessionEffect]:
         """Send the request, byte for byte the same each time, and wait longer before the next time."""
         flight.due_ms = self._now.monotonic_ms + flight.interval_ms
         flight.interval_ms = min(2 * flight.interval_ms, self._settings.retransmit_max_ms)
@@ -330,25 +331,34 @@ class Session:
 
     def _on_reply(self, reply: ReadReply, sender: ReplicaId) -> list[SessionEffect]:
         """Believe an answer once f+1 distinct replicas gave it: equal request digest, sequence and results."""
-        flight = self._in_flight
+        flight, answered = self._in_flight, self._answered
         self._views[sender] = max(self._views.get(sender, 0), reply.detail.view)
+        if answered is not None and reply.detail.request_digest == answered.flight.digest:
+            if sender in answered.tally.silent and self._counts(answered.flight, reply):
+                answered.tally.count(sender, reply)
+            return []
         if flight is None or reply.detail.request_digest != flight.digest or sender in flight.replies:
             return []
-        if flight.receipt and not genuine(self._group, self._verifier, reply.envelope):
+        if not self._counts(flight, reply):
             self._remark(sender, "answered with a bad signature")
             return []
         flight.replies[sender] = reply
-        matching = [each for each in flight.replies.values() if _same(each, reply)]
+        matching = [each for each in flight.replies.values() if same(each, reply)]
         if len(matching) < self._group.quorums.weak or len(reply.results) != flight.count:
             return []
         return self._complete(flight, reply, matching)
 
-    def _complete(self, flight: _InFlight, reply: ReadReply, matching: list[ReadReply]) -> list[SessionEffect]:
-        agreed = sorted(replica for replica, each in flight.replies.items() if _same(each, reply))
-        differing = sorted(replica for replica, each in flight.replies.items() if not _same(each, reply))
-        silent = [replica for replica in range(self._group.n) if replica not in flight.replies]
+    def _counts(self, flight: InFlight, reply: ReadReply) -> bool:
+        """Say whether a reply counts: for a receipt only one whose signature verifies."""
+        return not flight.receipt or genuine(self._group, self._verifier, reply.envelope)
+
+    def _complete(self, flight: InFlight, reply: ReadReply, matching: list[ReadReply]) -> list[SessionEffect]:
+        tally = Tally(self._group.n, reply)
+        for replica, each in flight.replies.items():
+            tally.count(replica, each)
         receipt = Receipt.of(self._group, flight.envelope.to_bytes(), matching) if flight.receipt else None
         self._in_flight = None
+        self._answered = Answered(flight, reply.sequence, tally)
         return [
             Completed(
                 ticket=each.ticket,
@@ -356,9 +366,9 @@ class Session:
                 view=self.view_hint,
                 sequence=reply.sequence,
                 timestamp=flight.timestamp,
-                matching=tuple(agreed),
-                differing=tuple(differing),
-                silent=tuple(silent),
+                matching=tally.matching,
+                differing=tally.differing,
+                silent=tally.silent,
                 needed=self._group.quorums.weak,
                 elapsed_ms=self._now.monotonic_ms - each.submitted_ms,
                 receipt=receipt if each.receipt else None,
@@ -384,7 +394,3 @@ class Session:
     def _remark(self, sender: ReplicaId, words: str) -> None:
         if self._in_flight is not None:
             self._in_flight.remarks[sender] = words
-
-
-def _same(one: ReadReply, other: ReadReply) -> bool:
-    return one.sequence == other.sequence and one.detail.results == other.detail.results

@@ -11,26 +11,27 @@ import asyncio
 import contextlib
 import importlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 from textual.worker import WorkerFailed
 
 from pbft.console.history import History
-from pbft.console.outcome import judge
+from pbft.console.outcome import Failure, judge
 from pbft.console.said import Said
-from pbft.console.session import Console
-from pbft.dashboard.help import reference, walk
+from pbft.console.session import MAX_LINES, Console
+from pbft.dashboard.help import page
+from pbft.dashboard.mermaid import write_mermaid
 from pbft.dashboard.model import Model
 from pbft.dashboard.panels import Accounts, Proofs, explain
 from pbft.dashboard.stage import Stage
+from pbft.dashboard.turns import Turn, Turns
 from pbft.dashboard.widgets.flow import FlowPane
-from pbft.dashboard.widgets.keys import KeyBar
+from pbft.dashboard.widgets.keys import PRESSED, KeyBar
 from pbft.dashboard.widgets.panel import Panel
 from pbft.dashboard.widgets.prompt import Prompt
 from pbft.dashboard.widgets.results import Entry, Results
@@ -57,31 +58,7 @@ class Dashboard(App[int]):
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
     CSS = "Screen { overflow: hidden; }"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(key, action, show=False, priority=True)
-            for key, action in (
-                ("f1", "help"),
-                ("f2", "diagram"),
-                ("f3", "load"),
-                ("f4", "explain"),
-                ("f5", "kill"),
-                ("f6", "pause"),
-                ("f7", "restart"),
-                ("f8", "lie"),
-                ("f9", "heal"),
-                ("f10", "evidence"),
-                ("ctrl+q", "quit"),
-                ("ctrl+c", "interrupt"),
-                ("escape", "close"),
-                ("pageup", "page(-1)"),
-                ("pagedown", "page(1)"),
-                ("shift+up,ctrl+up", "move(-1)"),
-                ("shift+down,ctrl+down", "move(1)"),
-                *((f"alt+{digit}", f"select({digit})") for digit in range(10)),
-            )
-        )
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, show=False, priority=True) for key, action in PRESSED]
 
     def __init__(
         self,
@@ -102,7 +79,8 @@ class Dashboard(App[int]):
         self.files = files
         self.console_session = console
         self.history = history
-        self.model = Model(group.n, group.quorums.faults, group.id.hex(), group.genesis.application)
+        application = group.genesis.application
+        self.model = Model(group.n, group.quorums.faults, group.id.hex(), application, starting=begin is not None)
         self.accounts = Accounts(files)
         self.proofs = Proofs(files)
         self.selected = 0
@@ -112,6 +90,7 @@ class Dashboard(App[int]):
         """What ended the app, if it was not meant to end."""
         self._feed, self._begin, self._now = feed, begin, now
         self._owns_group = started
+        self._turns = Turns()
         self._drawings = 0
         self._interrupted_at = float("-inf")
         self._diagram = False
@@ -119,12 +98,8 @@ class Dashboard(App[int]):
 
     def compose(self) -> ComposeResult:
         """Make the parts."""
-        yield Stage(self.files.group.n, self.console_session, self.history.lines)
-
-    @property
-    def stage(self) -> Stage:
-        """All that is on the screen."""
-        return self.query_one(Stage)
+        self.stage = Stage(self.files.group.n, self.console_session, self.history.lines)
+        yield self.stage
 
     def on_mount(self) -> None:
         """Show the first frame at once; whatever waits begins after it."""
@@ -145,6 +120,8 @@ class Dashboard(App[int]):
         self.call_next(self._arrange)
 
     def _arrange(self) -> None:
+        if not self.stage.is_attached:
+            return
         self.stage.share_out(bool(self.panel), self._diagram)
         self.call_after_refresh(self._draw_all)
 
@@ -152,7 +129,12 @@ class Dashboard(App[int]):
 
     def draw(self) -> None:
         """Draw what the model knows now; four times a second."""
+        if not self.stage.is_attached:
+            # The last tick of a timer may come while the screen is being taken down.
+            return
         self._drawings += 1
+        load = self.console_session.load
+        self.model.note_load((load.answered, load.p50_ms, load.p99_ms) if load else None)
         self.model.tick(_now_us())
         self.stage.draw(self.model, self.selected)
         if self.panel in ("explain", "evidence") and self._drawings % _PANEL_EVERY == 0:
@@ -160,6 +142,8 @@ class Dashboard(App[int]):
 
     def _draw_all(self) -> None:
         """Draw everything for the sizes that the parts have now."""
+        if not self.stage.is_attached:
+            return
         self.stage.draw(self.model, self.selected)
         self.stage.draw_rest()
 
@@ -177,9 +161,10 @@ class Dashboard(App[int]):
         try:
             await asyncio.to_thread(begin)
         except (PbftError, OSError) as error:
-            failure = judge(error)
-            self.stage.results.end(entry, Said.failed(failure))
+            self.model.begun(False, _now_us())
+            self.stage.results.end(entry, Said.failed(judge(error)))
         else:
+            self.model.begun(True, _now_us())
             self.stage.results.end(entry, Said.note("the group runs; F1 says what to do with it"))
 
     # Lines that are entered.
@@ -200,19 +185,57 @@ class Dashboard(App[int]):
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Run the line."""
-        prompt = self.stage.prompt
-        prompt.forget_candidates()
+        self.stage.prompt.forget_candidates()
         if message.value.strip():
-            prompt.remember(message.value)
-            self.history.add(message.value)
+            self._remember(message.value)
             self.run_line(message.value)
 
-    def run_line(self, line: str) -> None:
-        """Run a line as if it had been typed, beside those that still wait for their answers."""
-        entry = self.stage.results.begin(line)
-        self.run_worker(self._submit(line, entry), name="line", exit_on_error=True)
+    def on_prompt_pasted(self, message: Prompt.Pasted) -> None:
+        """Run lines that came at once, one after the other."""
+        lines = [line for line in message.lines if line.strip()]
+        if len(lines) > MAX_LINES:
+            refused = Failure(
+                f"at most {MAX_LINES} lines are pasted at once; put these {len(lines)} in a file: :run FILE"
+            )
+            self.stage.results.end(self.stage.results.begin(lines[0]), Said.failed(refused))
+        elif lines:
+            for line in lines:
+                self._remember(line)
+            self._run(self._turns.take_all(lines), lines)
 
-    async def _submit(self, line: str, entry: Entry) -> None:
+    def _remember(self, line: str) -> None:
+        self.stage.prompt.remember(line)
+        self.history.add(line)
+
+    def run_line(self, line: str, *, pressed: bool = False) -> None:
+        """Run a line as if it had been typed, or its key `pressed`: in its turn, beside those that wait for answers."""
+        self._run(self._turns.take(line, self.console_session.specs, pressed=pressed), [line])
+
+    def _run(self, turn: Turn, lines: Sequence[str]) -> None:
+        entry = self.stage.results.begin(lines[0], turn.waits_for)
+        self.run_worker(self._take_turn(turn, lines, entry), name="line", exit_on_error=True)
+
+    async def _take_turn(self, turn: Turn, lines: Sequence[str], entry: Entry | None) -> None:
+        """Run lines one after the other once it is their turn; `entry` shows already that the first waits."""
+        results = self.stage.results
+        try:
+            await turn.come()
+            for line in lines:
+                if entry is None:
+                    entry = results.begin(line)
+                results.resume(entry)
+                last = await self._submit(line, entry)
+                entry = None
+                if last is not None and last.wish == "quit":
+                    break
+        except asyncio.CancelledError:
+            if entry is not None:
+                results.end(entry, Said.note("given up"))
+            raise
+        finally:
+            turn.end()
+
+    async def _submit(self, line: str, entry: Entry) -> Said | None:
         """Run a line; of a script, show what each of its lines came to when it did."""
         results = self.stage.results
         last: Said | None = None
@@ -227,6 +250,7 @@ class Dashboard(App[int]):
             results.drop(entry)
         else:
             results.end(entry, last)
+        return last
 
     def _fulfil(self, said: Said) -> Said:
         """Do what a line asks of a screen, and return what is to be shown of it."""
@@ -238,24 +262,10 @@ class Dashboard(App[int]):
             case "help" | "explain" | "evidence":
                 self._open(said.wish)
             case "diagram":
-                return self._write_diagram(said)
+                return write_mermaid(self.model.flow(), Path(said.words[1]).expanduser())
             case None:
                 pass
         return said
-
-    def _write_diagram(self, said: Said) -> Said:
-        from pbft.dashboard.drawing import mermaid
-
-        flow = self.model.flow()
-        if flow is None:
-            return Said.failed(judge(PbftError("no request has been seen yet; send one, then write its diagram")))
-        path = Path(said.words[1]).expanduser()
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(mermaid(flow))
-        except OSError as error:
-            return Said.failed(judge(error))
-        return Said.note(f"the messages of sequence {flow.sequence} are in {path}")
 
     # Keys.
 
@@ -278,35 +288,37 @@ class Dashboard(App[int]):
         self._arrange()
 
     def action_close(self) -> None:
-        """Esc: close the panel."""
+        """Esc: close the panel; without one, give up what lasts and keeps lines waiting."""
         if self.panel:
             self._toggle(self.panel)
+        else:
+            self._turns.give_up()
 
     def action_load(self) -> None:
         """F3: start or end the load."""
-        self.run_line(":load off" if self.console_session.load else f":load {LOAD_RATE}")
+        self.run_line(":load off" if self.console_session.load else f":load {LOAD_RATE}", pressed=True)
 
     def action_kill(self) -> None:
         """F5: kill the selected replica."""
-        self.run_line(f":kill {self.selected}")
+        self.run_line(f":kill {self.selected}", pressed=True)
 
     def action_pause(self) -> None:
         """F6: pause the selected replica, or let it go on."""
         rows = self.model.rows()
         paused = self.selected < len(rows) and rows[self.selected].health.startswith("paused")
-        self.run_line(f":{'resume' if paused else 'pause'} {self.selected}")
+        self.run_line(f":{'resume' if paused else 'pause'} {self.selected}", pressed=True)
 
     def action_restart(self) -> None:
         """F7: start the selected replica again."""
-        self.run_line(f":restart {self.selected}")
+        self.run_line(f":restart {self.selected}", pressed=True)
 
     def action_lie(self) -> None:
         """F8: make the selected replica lie."""
-        self.run_line(f":byzantine {self.selected} equivocate")
+        self.run_line(f":byzantine {self.selected} equivocate", pressed=True)
 
     def action_heal(self) -> None:
         """F9: end all faults of the network."""
-        self.run_line(":heal")
+        self.run_line(":heal", pressed=True)
 
     async def action_quit(self) -> None:
         """Ctrl-Q: leave."""
@@ -373,7 +385,8 @@ class Dashboard(App[int]):
     def _fill_panel(self) -> None:
         match self.panel:
             case "help":
-                self.stage.panel.open("Help", self._help())
+                primary = self.model.header().primary or 0
+                self.stage.panel.open("Help", page(self.files, self.console_session.specs, primary))
             case "explain":
                 self.stage.panel.open("Why", explain(self.files, self.accounts))
             case "evidence":
@@ -389,14 +402,6 @@ class Dashboard(App[int]):
             self._proving = False
         if self.panel == "evidence":
             self.stage.panel.open("Evidence", lines)
-
-    def _help(self) -> list[Text]:
-        genesis = self.files.group.genesis
-        specs = self.console_session.specs
-        clients = [each.name for each in genesis.clients]
-        primary = self.model.header().primary or 0
-        lab = self.files.lab
-        return [*walk(specs, clients, primary, lab), *reference(specs, genesis.application, lab)]
 
     # An end that nobody meant.
 

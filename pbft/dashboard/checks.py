@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pbft.console.text import fit
+
+Amount = TypeVar("Amount", int, float)
 
 GREATEST: Final = 2**63 - 1
 """Numbers beyond are nobody's count of anything."""
@@ -75,11 +77,6 @@ def moments(value: Any, n: int, now_us: int) -> dict[int, int]:
     return found
 
 
-def supported(values: Sequence[float], weak: int) -> float | None:
+def supported(values: Sequence[Amount], weak: int) -> Amount | None:
     """Return the greatest value that f+1 parties have told or passed: a correct one is among them."""
-    return sorted(values, reverse=True)[weak - 1] if len(values) >= weak else None
-
-
-def supported_whole(values: Sequence[int], weak: int) -> int | None:
-    """Return what `supported` does, for counts."""
     return sorted(values, reverse=True)[weak - 1] if len(values) >= weak else None

@@ -11,9 +11,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from pbft.console.text import fit, listing
+from pbft.console.text import fit
 from pbft.dashboard.checks import mapping, member, text, whole
 from pbft.dashboard.views import LogLine
+from pbft.wording import listing
 
 KEPT: Final = 1_000
 LINE_CELLS: Final = 240

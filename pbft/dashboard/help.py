@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pbft.console.help import tell_all
 from pbft.console.text import clean
+from pbft.group_file import GroupFile
 from pbft.lab.faults import HOWS
 from pbft.operations import OperationSpec
 
@@ -20,6 +21,13 @@ _CODE: Final = "bold cyan"
 _ENTRY_COLUMNS: Final = 24
 
 _NUMBER: Final = 5
+
+
+def page(files: GroupFile, specs: Mapping[str, OperationSpec], primary: int) -> list[Text]:
+    """Return the whole help on a group."""
+    genesis = files.group.genesis
+    clients = [each.name for each in genesis.clients]
+    return [*walk(specs, clients, primary, files.lab), *reference(specs, genesis.application, files.lab)]
 
 
 def example(spec: OperationSpec, clients: Sequence[str]) -> str:
@@ -107,6 +115,7 @@ def reference(specs: Mapping[str, OperationSpec], application: str, lab: bool) -
 
 _KEYS: Final = (
     ("F1 F2 F4 F10", "This help; matrix or diagram of messages; explanation; evidence. Again, or Esc: back."),
+    ("Esc", "Back from these; without any, give up a :wait, a :run or a paste that keeps lines waiting."),
     ("F3", "Load of 200 requests a second, on and off."),
     ("F5 F6 F7 F8", "Kill, pause or resume, restart, make lie (equivocate): the selected replica."),
     ("F9", "Heal the network. Replicas are restarted by F7."),

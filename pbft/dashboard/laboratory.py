@@ -18,8 +18,6 @@ _WHY_CELLS: Final = 40
 _SENTENCE_CELLS: Final = 60
 _NETWORK_CELLS: Final = 200
 _SHOWN_FAULTS: Final = 8
-_NO_WORD: Final = ("lies", "restarted")
-"""How the reasons begin of those whose word may be false: they lie, or forgot what they voted for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +29,20 @@ class Laboratory:
     faulty: Mapping[int, str]
     """Each replica that counts against f, with why, cleaned."""
     network: str
+    untruthful: tuple[int, ...]
+    """In whose places somebody lied, or forgot what was said there before."""
 
     @classmethod
     def read(cls, state: Any, n: int) -> Laboratory | None:
         """Return what the keeper's state says, None where that is not in its form."""
         try:
             told = LabState.from_json(state)
-            network = _network(told.links)
-        except (ValueError, OverflowError, AttributeError):
+        except ValueError:
             return None
         processes = {each.id: each for each in told.replicas if member(each.id, n) is not None}
         faulty = {replica: fit(why, _WHY_CELLS) for replica, why in told.faulty if replica in processes}
-        return cls(processes, faulty, fit(network, _NETWORK_CELLS))
+        untruthful = tuple(each.id for each in told.replicas if not each.truthful)
+        return cls(processes, faulty, fit(_network(told.links), _NETWORK_CELLS), untruthful)
 
     def misbehaviour(self, replica: int) -> str:
         """Return how a replica lies, "" where it does not."""
@@ -75,15 +75,15 @@ def _between(one: Party, other: Party) -> str:
     return "" if one == other == EVERY else f" {one}–{other}"
 
 
-def beyond(n: int, faults: int, faulty: Mapping[int, str]) -> str:
+def beyond(n: int, faults: int, faulty: Mapping[int, str], answers_hold: bool) -> str:
     """Say what is no longer promised; "" while no more than f replicas are faulty.
 
-    Who is away says nothing false, so that answers stay right as long as at most f others may lie or have forgotten
-    their votes; but too few are left to go on.
+    Who is away and never lied nor forgot its votes says nothing false: answers stay right as long as at most f others
+    did (`answers_hold`), but too few are left to go on.
     """
     if len(faulty) <= faults:
         return ""
     many = f"{len(faulty)} of {n} replicas are faulty and this group bears {faults}"
-    if sum(why.startswith(_NO_WORD) for why in faulty.values()) > faults:
+    if not answers_hold:
         return f"{many}: nothing is promised any more, answers may be wrong and what was acknowledged may be lost."
     return f"{many}: answers stay right, but that there will be any is no longer promised."

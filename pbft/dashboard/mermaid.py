@@ -7,15 +7,32 @@ letters, digits and spaces, so that no name ends a statement, opens a comment or
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 
-from pbft.console.text import fit, listing
+from pbft.console.outcome import judge
+from pbft.console.said import Said
+from pbft.console.text import fit
 from pbft.dashboard.views import FlowView
+from pbft.errors import PbftError
+from pbft.wording import listing
 
 _NAME_CELLS: Final = 40
 _TEXT_CELLS: Final = 160
 _KEYWORD: Final = re.compile(r"\bend\b", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 .,]")
+
+
+def write_mermaid(flow: FlowView | None, path: Path) -> Said:
+    """Write a sequence's diagram to a new file, and return what is told of it."""
+    if flow is None:
+        return Said.failed(judge(PbftError("no request has been seen yet; send one, then write its diagram")))
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(mermaid(flow))
+    except OSError as error:
+        return Said.failed(judge(error))
+    return Said.note(f"the messages of sequence {flow.sequence} are in {path}")
 
 
 def mermaid(flow: FlowView) -> str:

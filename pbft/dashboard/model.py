@@ -14,36 +14,9 @@ from pbft.dashboard.checks import mapping, member, text
 from pbft.dashboard.chronicle import Chronicle
 from pbft.dashboard.flows import Flows
 from pbft.dashboard.laboratory import Laboratory, beyond
-from pbft.dashboard.meter import Meter
+from pbft.dashboard.meter import Load, Meter
 from pbft.dashboard.replicas import Replicas, Told
-from pbft.dashboard.views import (
-    PHASES,
-    POINTS,
-    Arrow,
-    Cell,
-    FlowView,
-    Header,
-    LogLine,
-    Phase,
-    PhaseView,
-    Row,
-    Series,
-)
-
-__all__ = [
-    "PHASES",
-    "POINTS",
-    "Arrow",
-    "Cell",
-    "FlowView",
-    "Header",
-    "LogLine",
-    "Model",
-    "Phase",
-    "PhaseView",
-    "Row",
-    "Series",
-]
+from pbft.dashboard.views import FlowView, Header, LogLine, Row, Series
 
 _GROUP_DIGITS: Final = 8
 
@@ -51,14 +24,17 @@ _GROUP_DIGITS: Final = 8
 class Model:
     """Folds events into views. Never raises for anything that an event holds, and its memory is bounded."""
 
-    def __init__(self, n: int, faults: int, group: str = "", application: str = "") -> None:
-        """Take what group.toml says of the group; `group` is the group's id in hexadecimal digits."""
+    def __init__(self, n: int, faults: int, group: str = "", application: str = "", *, starting: bool = False) -> None:
+        """Take what group.toml says of the group; `group` is the group's id in hexadecimal digits.
+
+        `starting` says that this program starts it: until `begun` a replica that was never heard is no surprise.
+        """
         self.n = n
         self.faults = faults
         self._group = fit(group, 64)
         self._application = fit(application, 40)
         self._now_us = 0
-        self._replicas = Replicas(n, faults)
+        self._replicas = Replicas(n, faults, starting)
         self._flows = Flows(n, faults)
         self._meter = Meter()
         self._chronicle = Chronicle(n, faults)
@@ -109,6 +85,14 @@ class Model:
         """Count the latency of one of our own calls."""
         self._meter.calls.add(ms, self._now_us if now_us is None else now_us)
 
+    def note_load(self, load: Load | None) -> None:
+        """Take what a load of ours measures now, None while there is none."""
+        self._meter.load = load
+
+    def begun(self, well: bool, now_us: int) -> None:
+        """Note that this program has started the group, or failed to."""
+        self._replicas.begun(well, now_us)
+
     def note(self, text: str, style: str = "", source: str = "you") -> None:
         """Add a line of the user's own to the event log: a command, or what it came to."""
         self._chronicle.note(self._now_us, source, style, text)
@@ -125,6 +109,7 @@ class Model:
             n=self.n,
             faults=self.faults,
             speaking=sum(each.is_heard(now_us) for each in replicas.each),
+            starting=all(replicas.is_starting(each, now_us) for each in replicas.each),
             view=replicas.fact("view"),
             primary=replicas.primary,
             executed=replicas.fact("executed"),
@@ -136,7 +121,7 @@ class Model:
             latency_of=latency_of,
             used=used,
             budget_style="green" if not used else "yellow" if used <= self.faults else "bold red",
-            beyond=beyond(self.n, self.faults, faulty),
+            beyond=beyond(self.n, self.faults, faulty, replicas.answers_hold(self._laboratory)),
             faulty=tuple(faulty.items()),
             network=self._laboratory.network if self._laboratory else "",
         )

@@ -14,10 +14,11 @@ from typing import Any, Final
 from rich.text import Text
 
 from pbft.console.outcome import Failure
-from pbft.console.proofs import judge_evidence, kept_evidence
+from pbft.console.proofs import judge_evidence, kept_evidence, sum_up
 from pbft.console.text import clean
-from pbft.core.evidence import CAUTION
+from pbft.core.evidence import CAUTION, Finding
 from pbft.group_file import GroupFile
+from pbft.wording import listing
 
 _STYLES: Final = {"fine": "green", "slow": "yellow", "stuck": "bold yellow", "unsafe": "bold red"}
 _MOST_FILES: Final = 2_048
@@ -52,8 +53,8 @@ class Accounts:
 
 def explain(files: GroupFile, accounts: Accounts) -> list[Text]:
     """Return why the group is stuck or slow, the worst first, and what to do."""
-    from pbft.lab.control import LabState
     from pbft.lab.diagnosis import diagnose
+    from pbft.lab.state import LabState
     from pbft.lab.survey import judge
 
     try:
@@ -74,41 +75,34 @@ class Proofs:
 
     def __init__(self, files: GroupFile) -> None:
         self._files = files
-        self._judged: dict[tuple[Path, int, int], str] = {}
+        self._judged: dict[tuple[Path, int, int], Finding | str] = {}
 
     def look(self) -> list[Text]:
         """Return who is proven guilty of what, and who keeps the proof. Reads files and checks signatures."""
-        acts: dict[str, list[Path]] = {}
-        for path in islice(kept_evidence(self._files), _MOST_FILES):
-            acts.setdefault(self._judge(path), []).append(path)
-        if not acts:
+        judged = [(path, self._judge(path)) for path in islice(kept_evidence(self._files), _MOST_FILES)]
+        if not judged:
             return [
                 Text("No replica keeps evidence here: none has signed two things that contradict each other."),
                 Text("F8 makes the selected replica do so; send some requests then.", "bright_black"),
             ]
+        proven = sum_up((path, each) for path, each in judged if not isinstance(each, str))
         lines = []
-        for act, paths in list(acts.items())[:_MOST_ACTS]:
-            keepers = dict.fromkeys(path.parent.parent.name.removeprefix("replica-") for path in paths)
-            lines.append(
-                Text().append("• ", "bold red").append(act).append(f"  kept by {', '.join(keepers)}", "bright_black")
-            )
-        if len(acts) > _MOST_ACTS:
-            lines.append(Text(f"  … and {len(acts) - _MOST_ACTS} more"))
-        first = next(iter(acts.values()))[0]
-        lines += [
-            Text(),
-            Text(CAUTION),
-            Text(f"Check one without asking anybody: pbft evidence verify {clean(str(first))}"),
-        ]
+        for each in proven[:_MOST_ACTS]:
+            keepers = f"  kept by {listing(each.keepers)}"
+            lines.append(Text("• ", "bold red").append(clean(each.act), "default").append(keepers, "bright_black"))
+        lines += [Text(each) for each in dict.fromkeys(each for _, each in judged if isinstance(each, str))]
+        if proven:
+            check = f"Check one without asking anybody: pbft evidence verify {clean(str(proven[0].newest))}"
+            lines += [Text(), Text(CAUTION), Text(check)]
         return lines
 
-    def _judge(self, path: Path) -> str:
+    def _judge(self, path: Path) -> Finding | str:
         """Return what a file proves, or why it proves nothing, cleaned."""
         try:
             found = path.stat()
             key = (path, found.st_mtime_ns, found.st_size)
             if key not in self._judged:
-                self._judged[key] = clean(judge_evidence(path, self._files).act)
+                self._judged[key] = judge_evidence(path, self._files)
             return self._judged[key]
         except (Failure, OSError) as error:
             return clean(str(error))

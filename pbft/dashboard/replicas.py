@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pbft.dashboard.checks import digits, supported, supported_whole, text, whole
+from pbft.dashboard.checks import digits, supported, text, whole
 from pbft.dashboard.laboratory import Laboratory
 from pbft.dashboard.views import Row
 
@@ -141,17 +141,21 @@ def _read_behind(health: str) -> int:
 class Replicas:
     """All replicas of a group."""
 
-    def __init__(self, n: int, faults: int) -> None:
+    def __init__(self, n: int, faults: int, starting: bool = False) -> None:
         self.n = n
         self.weak = faults + 1
         self.each = tuple(Told(replica) for replica in range(n))
         self._past: deque[tuple[int, int]] = deque(maxlen=16)
         """(time, sequence that f+1 had executed), some times a second."""
+        self._since_us: int | None = None
+        """When all this began."""
+        self._starting = starting
+        self._begun_us: int | None = None
 
     def fact(self, name: str) -> int | None:
         """Return the greatest count under a name that f+1 replicas have told or passed."""
         told = [value for each in self.each if (value := getattr(each, name)) is not None]
-        return supported_whole(told, self.weak)
+        return supported(told, self.weak)
 
     @property
     def primary(self) -> int | None:
@@ -173,6 +177,15 @@ class Replicas:
         rates = [rate for each in self.each if (rate := each.rate(2, now_us)) is not None]
         most = supported(rates, self.weak)
         return None if most is None else sum(min(rate, most) for rate in rates)
+
+    def begun(self, well: bool, now_us: int) -> None:
+        """Note that all processes were started, or that this failed."""
+        self._starting, self._begun_us = self._starting and well, now_us
+
+    def is_starting(self, told: Told, now_us: int) -> bool:
+        """Say whether a replica was never heard because it has only just been started, or will be in a moment."""
+        begun_us = now_us if self._begun_us is None else self._begun_us
+        return self._starting and not told.met and now_us - begun_us <= QUIET_US
 
     def compare(self, replica: int) -> tuple[int, ...]:
         """Compare states after the sequence that a replica told last.
@@ -200,6 +213,8 @@ class Replicas:
 
     def remember(self, now_us: int) -> None:
         """Note how far the group is, to tell who lags from who merely spoke a moment earlier."""
+        if self._since_us is None:
+            self._since_us = now_us
         executed = self.fact("executed")
         if executed is not None and self._past and executed < self._past[-1][1]:
             # The group began anew.
@@ -221,15 +236,24 @@ class Replicas:
 
     def faulty(self, laboratory: Laboratory | None, now_us: int) -> dict[int, str]:
         """Return who counts against f, with why: by the keeper's word, else by what is heard of them."""
-        if laboratory is not None:
-            return dict(sorted(laboratory.faulty.items()))
-        found = {}
+        found = {} if laboratory is None else dict(laboratory.faulty)
+        # Who was never heard while others were is as far away as who fell silent.
+        waited = any(each.met for each in self.each) and now_us - (self._since_us or now_us) > QUIET_US
         for each in self.each:
-            if each.lies:
+            if laboratory is None and each.lies:
                 found[each.id] = f"lies: {each.lies}"
-            elif each.met and not each.is_heard(now_us):
+            elif self.is_starting(each, now_us):
+                continue
+            elif laboratory is None and (each.met or waited) and not each.is_heard(now_us):
                 found[each.id] = "no answer"
-        return found
+            elif each.differs is not None:
+                found.setdefault(each.id, "another state than f+1 others")
+        return dict(sorted(found.items()))
+
+    def answers_hold(self, laboratory: Laboratory | None) -> bool:
+        """Say whether answers stay right, if perhaps none come: at most f lied, forgot votes, or have another state."""
+        false = {each.id for each in self.each if each.differs is not None or (laboratory is None and each.lies)}
+        return len(false.union(laboratory.untruthful if laboratory else ())) < self.weak
 
     def _row(self, told: Told, primary: int | None, laboratory: Laboratory | None, now_us: int) -> Row:
         away = laboratory.away(told.id) if laboratory else ""
@@ -261,6 +285,8 @@ class Replicas:
         if lies:
             return f"lying: {lies}", "magenta"
         if not told.is_heard(now_us):
+            if self.is_starting(told, now_us):
+                return "starting", "dim"
             return "no answer", "red" if told.met else "dim"
         if told.differs is not None:
             return f"another state than f+1 others after {told.differs}", "red"

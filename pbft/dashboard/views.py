@@ -29,6 +29,8 @@ class Header:
     """f: how many faulty replicas the group bears."""
     speaking: int
     """How many replicas are heard from."""
+    starting: bool
+    """Whether this program is starting the group, and none was heard yet."""
     view: int | None
     primary: int | None
     """The primary of that view."""
@@ -41,8 +43,9 @@ class Header:
     """Messages that all replicas send and receive a second."""
     p50_ms: float | None
     p99_ms: float | None
-    latency_of: Literal["calls", "flows", ""]
-    """Whose latency that is: our own calls' as a client sees them, sampled sequences' at the primary, or nobody's."""
+    latency_of: Literal["load", "calls", "flows", ""]
+    """Whose latency that is: of our load or our own calls as a client sees them, sampled sequences' at the primary, or
+    nobody's."""
     used: int
     """Replicas that count against f now."""
     budget_style: str
@@ -75,7 +78,8 @@ class Row:
     digest_style: str
     """Red where f+1 others report another state after the same sequence."""
     health: str
-    """In words: ok, behind by 3, view change to 2, fetching the state at 128, killed, paused, no answer, lying: …"""
+    """In words: ok, behind by 3, view change to 2, fetching the state at 128, killed, paused, starting, no answer,
+    lying: …"""
     style: str
     """For the health."""
     memory_bytes: int | None

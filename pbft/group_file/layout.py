@@ -105,9 +105,19 @@ class GroupFile:
         """Return where a client's private key belongs."""
         return self.directory / "clients" / f"{name}.key"
 
+    @property
+    def detours(self) -> Path:
+        """Where the keeper of a lab's group writes where replicas that start later find each other."""
+        return self.data_folder / "routes.json"
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder of all data of the group on this machine, whose mark a lab's keeper holds."""
+        return self.directory / "data"
+
     def data(self, replica: int) -> Path:
         """Return the folder that a replica keeps its data in."""
-        return self.directory / "data" / f"replica-{replica}"
+        return self.data_folder / f"replica-{replica}"
 
     def evidence(self, replica: int) -> Path:
         """Return the folder in which a replica keeps what it can prove against others."""

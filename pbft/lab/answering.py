@@ -125,7 +125,7 @@ class Answering:
 
         async def until_over() -> None:
             # What a follower writes is not read; that it has left shows here.
-            leaving = asyncio.ensure_future(reader.read())
+            leaving = asyncio.ensure_future(_until_left(reader))
             over = asyncio.ensure_future(keeper.over.wait())
             await asyncio.wait((leaving, over), return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
@@ -144,6 +144,13 @@ class Answering:
             ending.cancel()
             if tell in keeper.followers:
                 keeper.followers.remove(tell)
+
+
+async def _until_left(reader: asyncio.StreamReader) -> None:
+    """Throw away what somebody says, a piece at a time, until there will be no more."""
+    with contextlib.suppress(OSError):
+        while await reader.read(MAX_QUESTION_BYTES):
+            continue
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pbft.core.group import ReplicaId
 from pbft.lab.faults import Cut, Delay, FaultError, Let, Loss, Pair
 from pbft.lab.letters import Letter
+from pbft.lab.state import EVERY, LinksState, Party
 from pbft.net.verbs import Sentence, Verb
 
 MAX_SENTENCES: Final = 64
@@ -97,14 +98,14 @@ class Conditions:
                 return rule.sentence.verb
         return Verb()
 
-    def state(self) -> dict[str, Any]:
-        """Return what is in force, as JSON has it: `*` stands for every replica."""
-        return {
-            "cut": [list(pair) for pair in sorted(self._cuts)],
-            "loss": self._losses.listed(),
-            "delay": self._delays.listed(),
-            "sentences": [str(rule.sentence) for rule in self._rules],
-        }
+    def state(self) -> LinksState:
+        """Return what is in force."""
+        return LinksState(
+            tuple(sorted(self._cuts)),
+            self._losses.listed(),
+            self._delays.listed(),
+            tuple(str(rule.sentence) for rule in self._rules),
+        )
 
 
 class _Amounts:
@@ -133,10 +134,9 @@ class _Amounts:
     def clear(self) -> None:
         self.put(None, 0)
 
-    def listed(self) -> list[list[int | str]]:
-        found: list[list[int | str]] = [["*", "*", self._everywhere]] if self._everywhere else []
-        found += [[one, other, amount] for (one, other), amount in sorted(self._links.items())]
-        return found
+    def listed(self) -> tuple[tuple[Party, Party, int], ...]:
+        everywhere = ((EVERY, EVERY, self._everywhere),) if self._everywhere else ()
+        return (*everywhere, *((one, other, amount) for (one, other), amount in sorted(self._links.items())))
 
 
 def _pair(one: ReplicaId, other: ReplicaId) -> Pair:

@@ -1,6 +1,6 @@
 """Speaking with the keeper of a lab's group, over the Unix socket beside the group's data.
 
-Owns: the questions, one JSON line each, and what becomes of answers; for coroutines, and for commands that have none.
+Owns: the questions, one JSON line each, and what becomes of answers.
 What a fault is stands in `pbft.lab.faults`; who answers is `pbft.lab.keeping`.
 """
 
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import shlex
-import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,9 +17,7 @@ from pbft.group_file import GroupFile
 from pbft.lab.faults import FaultError
 from pbft.lab.starting import control_path
 from pbft.lab.state import LabState
-from pbft.node.marks import read_mark
-
-__all__ = ["ANSWER_SECONDS", "MAX_ANSWER_BYTES", "Control", "FaultError", "LabState", "control_path", "find_state"]
+from pbft.node.marks import keeper
 
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 """More than the state of the largest group takes."""
@@ -52,13 +49,17 @@ class Control:
         """Do what the words of a fault say, and return what was done, in a sentence. Raises FaultError."""
         return _said(await self.ask({"do": "fault", "words": list(words)}))
 
-    async def state(self) -> LabState:
+    async def state(self, seconds: float = ANSWER_SECONDS) -> LabState:
         """Return how the group's processes and links are. Raises FaultError."""
-        return _state(await self.ask({"do": "state"}))
+        answer = await self.ask({"do": "state"}, seconds)
+        try:
+            return LabState.from_json(answer.get("state"))
+        except ValueError as error:
+            raise FaultError(f"the keeper of another release answered: {error}") from None
 
-    async def stop(self) -> str:
+    async def stop(self, seconds: float = ANSWER_SECONDS) -> str:
         """Ask the keeper to stop its replicas and itself; return what it said to that. Raises FaultError."""
-        return _said(await self.ask({"do": "stop"}))
+        return _said(await self.ask({"do": "stop"}, seconds))
 
     async def follow(self) -> AsyncGenerator[dict[str, Any], None]:
         """Give each event of the keeper, until it ends: its state, at once and after each change, and faults.
@@ -81,31 +82,6 @@ class Control:
         finally:
             writer.close()
 
-    def ask_now(self, question: Mapping[str, Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
-        """Ask one question and wait for the answer, as `ask` does."""
-        self._refuse_strangers()
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-                asking.settimeout(seconds)
-                asking.connect(control_path(self.files))
-                asking.sendall(_line(question))
-                with asking.makefile("rb") as answers:
-                    return self._read(answers.readline(MAX_ANSWER_BYTES))
-        except (OSError, ValueError):
-            raise self._nobody() from None
-
-    def fault_now(self, words: Sequence[str]) -> str:
-        """Do what the words of a fault say, as `fault` does."""
-        return _said(self.ask_now({"do": "fault", "words": list(words)}))
-
-    def state_now(self) -> LabState:
-        """Return how the group's processes and links are, as `state` does."""
-        return _state(self.ask_now({"do": "state"}))
-
-    def stop_now(self) -> str:
-        """Ask the keeper to stop its replicas and itself, as `stop` does."""
-        return _said(self.ask_now({"do": "stop"}))
-
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self._refuse_strangers()
         return await asyncio.open_unix_connection(control_path(self.files), limit=MAX_ANSWER_BYTES)
@@ -119,10 +95,10 @@ class Control:
 
     def _nobody(self) -> FaultError:
         directory, quoted = self.files.directory, shlex.quote(str(self.files.directory))
-        held = read_mark(directory / "data")
-        if held is not None and held.keeps:
+        pid = keeper(self.files.data_folder)
+        if pid is not None:
             return FaultError(
-                f"the keeper of the group in {directory}, process {held.pid}, does not answer; stop the group: "
+                f"the keeper of the group in {directory}, process {pid}, does not answer; stop the group: "
                 f"pbft down {quoted}"
             )
         return FaultError(
@@ -149,18 +125,10 @@ def _said(answer: Mapping[str, Any]) -> str:
     return str(answer.get("said", ""))
 
 
-def _state(answer: Mapping[str, Any]) -> LabState:
-    try:
-        return LabState.from_json(answer.get("state"))
-    except ValueError as error:
-        raise FaultError(f"the keeper of another release answered: {error}") from None
-
-
 async def find_state(files: GroupFile, seconds: float = 2.0) -> LabState | None:
     """Return what a group's keeper tells, None where it has none, or none that answers in time."""
-    held = read_mark(files.directory / "data")
-    if not files.lab or held is None or not held.keeps:
+    if not files.lab or keeper(files.data_folder) is None:
         return None
     with contextlib.suppress(FaultError):
-        return _state(await Control(files).ask({"do": "state"}, seconds))
+        return await Control(files).state(seconds)
     return None

@@ -15,12 +15,14 @@ from pbft.core.situation import Phase
 from pbft.group_file import GroupFile
 from pbft.lab.state import LabState
 from pbft.lab.survey import Seen, Survey
+from pbft.wording import listing
 
 _NOTICEABLE_MS: Final = 250
 """What is younger than this may be simply under way."""
 _MANY: Final = 2**53
 """A number past this is nobody's honest count."""
 _SHOWN_PEERS: Final = 128
+_SHOWN_SEQUENCES: Final = 16
 
 
 class Severity(Enum):
@@ -85,16 +87,43 @@ class _Doctor:
             return
         told = ", ".join(f"replica {replica} ({why})" for replica, why in state.faulty)
         if len(state.faulty) > faults:
+            promised = "nothing is promised"
+            if state.answers_hold:
+                promised = "answers stay right, but that there will be any is not promised"
             yield Finding(
-                Severity.UNSAFE,
+                Severity.STUCK if state.answers_hold else Severity.UNSAFE,
                 f"{len(state.faulty)} replicas are faulty, more than the {faults} that {self._files.group.n} survive, "
-                f"so nothing is promised: {told}",
-                "bring some back, as in pbft fault restart " + str(state.faulty[0][0]),
+                f"so {promised}: {told}",
+                self._remedy(state),
             )
         else:
             left = faults - len(state.faulty)
             more = "no further one may fail" if not left else f"{left} more may"
             yield Finding(Severity.FINE, f"{len(state.faulty)} of {faults} faults are used, and {more}: {told}", "")
+
+    def _remedy(self, state: LabState) -> str:
+        """Return how a lab's group comes back from more faults than it survives.
+
+        A replica that is started again answers, but it forgot its votes and goes on counting.
+        """
+        where = self._files.directory
+        away = {each.id: each.state for each in state.replicas if each.state != "running"}
+        if not state.answers_hold or not away:
+            return f"start afresh: pbft down {where}, then pbft up {where}"
+        paused = [replica for replica, condition in away.items() if condition == "paused"]
+        return f"let one go on: pbft fault resume {paused[0]}" if paused else self._revival(next(iter(away)))
+
+    def _revival(self, replica: int) -> str:
+        """Return how a replica that does not answer is brought back."""
+        if self._state is not None:
+            paused = any(each.id == replica and each.state == "paused" for each in self._state.replicas)
+            verb = "resume" if paused else "restart"
+            return f"bring it back: pbft fault {verb} {replica}" + ("" if paused else " (it has forgotten its votes)")
+        if not self._files.lab:
+            return f"see to its host, or start it there: pbft replica DIR {replica}"
+        if not self._found.answering:
+            return f"start the group: pbft up {self._files.directory}"
+        return f"start it: pbft replica {self._files.directory} {replica}"
 
     def _of_links(self) -> Iterator[Finding]:
         if self._state is None:
@@ -119,7 +148,7 @@ class _Doctor:
         for sequence, some, others in self._found.contradictions():
             yield Finding(
                 Severity.UNSAFE,
-                f"after sequence {sequence}, {_listing(some)} and {_listing(others)} report different states",
+                f"after sequence {sequence}, {listing(some)} and {listing(others)} report different states",
                 "one side lies, or the application is not deterministic; compare with pbft status --json",
             )
 
@@ -128,9 +157,7 @@ class _Doctor:
         if not silent:
             return
         named = ", ".join(f"{each.replica} ({each.health})" for each in silent)
-        advice = f"bring one back: pbft fault restart {silent[0].replica}"
-        if not self._files.lab:
-            advice = f"see to its host, or start it there: pbft replica DIR {silent[0].replica}"
+        advice = self._revival(silent[0].replica)
         if not self._found.has_quorum:
             yield Finding(
                 Severity.STUCK,
@@ -150,18 +177,18 @@ class _Doctor:
         yield Finding(Severity.SLOW, f"no answer from: {named}; the others go on without", advice)
 
     def _of_view_changes(self) -> Iterator[Finding]:
-        asking: dict[int, list[Seen]] = {}
+        asking: dict[tuple[int, tuple[int, ...], int], list[Seen]] = {}
         for each in self._found.seen:
             target, view = _number(each.report, "target"), _number(each.report, "view")
             if target is not None and view is not None and target > view:
-                asking.setdefault(target, []).append(each)
-        for target, seen in sorted(asking.items()):
-            standing = _part(seen[0], "view_change")
-            have, needed = _members(standing, "have"), _number(standing, "needed") or self._quorums.view_change
+                standing = _part(each, "view_change")
+                voters, needed = _members(standing, "have"), _number(standing, "needed") or self._quorums.view_change
+                asking.setdefault((target, tuple(voters), needed), []).append(each)
+        for (target, have, needed), seen in sorted(asking.items()):
             primary = self._files.group.primary(target)
-            names = _listing([each.replica for each in seen])
+            names = listing([each.replica for each in seen])
             if len(have) < needed:
-                waits = f"{len(have)} of {needed} needed votes are there ({_listing(have) if have else 'nobody'})"
+                waits = f"{len(have)} of {needed} needed votes are there ({_listed(have)})"
                 advice = "a lone replica waits for f+1 others: heal its links, or restart it" if len(seen) == 1 else ""
             else:
                 waits = f"a quorum asks for it, and replica {primary}, its primary, has not begun it"
@@ -171,22 +198,27 @@ class _Doctor:
             yield Finding(Severity.STUCK, f"{names} {left} for view {target}: {waits}{timer}", advice)
 
     def _of_sequences(self) -> Iterator[Finding]:
-        """Name the quorum that lacks votes, once for each sequence and phase, by the word of whoever waits longest."""
-        told: dict[tuple[int, Phase], list[Seen]] = {}
+        """Name the quorum that lacks votes, once for all who tell the same: nobody speaks in another's name."""
+        told: dict[tuple[int, Phase, int, tuple[int, ...], int], list[Seen]] = {}
         for each in self._found.seen:
             blocked = _part(each, "blocked")
             sequence, phase = _number(blocked, "sequence"), _phase(blocked)
             ages = [_number(blocked, "for_ms"), _number(_situation(each), "oldest_waiting_ms")]
             age_ms = max((age for age in ages if age is not None), default=0)
             if sequence is not None and phase is not None and age_ms >= _NOTICEABLE_MS:
-                told.setdefault((sequence, phase), []).append(each)
-        for (sequence, phase), seen in sorted(told.items(), key=lambda item: item[0][0]):
+                have, needed = tuple(_members(blocked, "have")), _number(blocked, "needed") or self._quorums.quorum
+                view = _number(each.report, "view") or 0
+                # Who has what a phase takes does not lack it: an account that contradicts itself is a liar's.
+                if phase not in (Phase.PREPARE, Phase.COMMIT) or len(have) < needed:
+                    told.setdefault((sequence, phase, view, have, needed), []).append(each)
+        most_told = sorted(told.items(), key=lambda item: (-len(item[1]), item[0][0]))[:_SHOWN_SEQUENCES]
+        for (sequence, phase, *_), seen in sorted(most_told, key=lambda item: item[0][0]):
             yield self._of_sequence(sequence, phase, seen)
 
     def _of_sequence(self, sequence: int, phase: Phase, seen: Sequence[Seen]) -> Finding:
         blocked = _part(seen[0], "blocked")
         have, needed = _members(blocked, "have"), _number(blocked, "needed") or self._quorums.quorum
-        whose = _listing([each.replica for each in seen])
+        whose = listing([each.replica for each in seen])
         view = _number(seen[0].report, "view") or 0
         primary = self._files.group.primary(view)
         timer = _timer(seen[0])
@@ -204,7 +236,7 @@ class _Doctor:
             case _:
                 missing = [each for each in range(self._files.group.n) if each not in have]
                 sentence = f"sequence {sequence} lacks {phase.value}s at {whose}: {len(have)} of {needed} needed are "
-                sentence += f"there ({_listing(have)}), none from {self._named(missing)}"
+                sentence += f"there ({_listed(have)}), none from {self._named(missing)}"
         return Finding(Severity.STUCK, sentence + timer, self._advice(phase, have))
 
     def _advice(self, phase: Phase, have: Sequence[int]) -> str:
@@ -214,7 +246,7 @@ class _Doctor:
             return ""
         gone = [each.replica for each in self._found.seen if each.report is None and each.replica not in have]
         if gone and self._files.lab:
-            return f"bring back {_listing(gone)}, as in pbft fault restart {gone[0]}"
+            return self._revival(gone[0])
         return "" if gone else "if it lasts, the links between them lose messages: compare datagrams in pbft status"
 
     def _named(self, replicas: Sequence[int]) -> str:
@@ -249,7 +281,7 @@ class _Doctor:
             yield Finding(
                 Severity.STUCK,
                 f"the log of replica {each.replica} is full up to {high}: {len(have)} of {needed} needed vouch for the "
-                f"checkpoint at {sequence} ({_listing(have) if have else 'nobody'})",
+                f"checkpoint at {sequence} ({_listed(have)})",
                 "the missing ones are behind, gone, or have another state: pbft status",
             )
 
@@ -276,11 +308,8 @@ def _spell_link(one: str | int, other: str | int) -> str:
     return "over all links" if one == other == "*" else f"between replicas {one} and {other}"
 
 
-def _listing(replicas: Sequence[int]) -> str:
-    if len(replicas) == 1:
-        return f"replica {replicas[0]}"
-    *most, last = map(str, replicas)
-    return f"replicas {', '.join(most)} and {last}"
+def _listed(members: Sequence[int]) -> str:
+    return listing(members) if members else "nobody"
 
 
 def _number(fields: Mapping[str, Any] | None, name: str) -> int | None:

@@ -100,7 +100,7 @@ class Cut:
     """None: all others."""
 
     def __str__(self) -> str:
-        return f"cut {self.replica}" + _after(None if self.other is None else str(self.other))
+        return f"cut {self.replica}" + ("" if self.other is None else f" {self.other}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Loss:
     """None: every link."""
 
     def __str__(self) -> str:
-        return f"loss {self.percent}%" + _after(_spell_link(self.link))
+        return f"loss {self.percent}%" + _spell_link(self.link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Delay:
     """None: every link."""
 
     def __str__(self) -> str:
-        return f"delay {self.later_ms}ms" + _after(_spell_link(self.link))
+        return f"delay {self.later_ms}ms" + _spell_link(self.link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,12 +327,8 @@ def _link(words: list[str], n: int, verb: str) -> Pair:
     return one, other
 
 
-def _spell_link(link: Pair | None) -> str | None:
-    return None if link is None else f"{link[0]} {link[1]}"
-
-
-def _after(words: str | None) -> str:
-    return "" if words is None else f" {words}"
+def _spell_link(link: Pair | None) -> str:
+    return "" if link is None else f" {link[0]} {link[1]}"
 
 
 def _refuse_shape(verb: str, rest: Sequence[str]) -> NoReturn:

@@ -8,6 +8,7 @@ Knows no terminals; the socket that questions come over is `pbft.lab.answering`'
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,10 @@ from pbft.lab.links import Links
 from pbft.lab.processes import GRACE_SECONDS
 from pbft.lab.seats import Seat
 from pbft.lab.state import LabState, LinksState
+from pbft.loading import file_of
+from pbft.net.waiting import fine_clock_us
 from pbft.node.routes import spell_order, write_detours
+from pbft.wording import quote
 
 READY_SECONDS: Final = 30.0
 """How long a replica that was started again may take until its sockets are open."""
@@ -64,7 +68,9 @@ class Keeper:
         while not self.over.is_set():
             state = self.look()
             if self._links is not None and self._links.idle:
-                self._lead(False)
+                # A disk that refuses is no reason to end the group: the proxy lets guests through as well.
+                with contextlib.suppress(FaultError):
+                    self._lead(False)
             if self._nothing_left(state):
                 self.over.set()
             try:
@@ -82,9 +88,8 @@ class Keeper:
 
     def state(self) -> LabState:
         """Return how the group's processes and links are."""
-        return LabState(
-            tuple(seat.look() for seat in self.seats), self.files.group.quorums.faults, self._state_of_links()
-        )
+        links = LinksState() if self._links is None else self._links.state()
+        return LabState(tuple(seat.look() for seat in self.seats), self.files.group.quorums.faults, links)
 
     def look(self) -> LabState:
         """See how the group is, and tell its followers where that has changed."""
@@ -101,7 +106,7 @@ class Keeper:
         fault = await asyncio.to_thread(parse_fault, words, self.files.group.n, clients)
         said = await self._do(fault)
         self.look()
-        self._tell({"event": "fault", "us": _now_us(), "command": str(fault), "said": said})
+        self._tell({"event": "fault", "us": fine_clock_us(), "command": str(fault), "said": said})
         return said
 
     async def _do(self, fault: Fault) -> str:
@@ -131,13 +136,14 @@ class Keeper:
             case Resume():
                 if now.state != "paused":
                     raise FaultError(f"replica {i} is not paused; only what is paused can go on")
-                self._wake(seat)
+                seat.send(signal.SIGCONT)
                 await self._until(lambda: seat.look().state != "paused", GRACE_SECONDS)
                 return f"replica {i} goes on"
             case Restart():
                 await self._seat_anew(seat)
                 return f"replica {i} was restarted" + ("; it lies no more" if now.misbehaviour is not None else "")
             case Byzantine():
+                _refuse_missing(fault.how)
                 await self._seat_anew(seat, fault.how)
                 return f"replica {i} lies from now on: {fault.how}"
 
@@ -160,14 +166,10 @@ class Keeper:
                 return
             seat.send(number)
             # What is paused hears of it only now.
-            self._wake(seat)
+            seat.send(signal.SIGCONT)
             await self._until(lambda: not seat.runs(), GRACE_SECONDS)
         if seat.runs():
             raise FaultError(f"replica {seat.replica} cannot be ended; its owner may")
-
-    def _wake(self, seat: Seat) -> None:
-        seat.send(signal.SIGCONT)
-        seat.woken()
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
         """Wait for what a process does, until it has or the time is over."""
@@ -197,26 +199,15 @@ class Keeper:
         if self._links is None or detoured == self._detoured:
             return
         routes = self._links.routes()
-        try:
-            write_detours(self.files, routes if detoured else {})
-        except OSError as error:
-            raise FaultError(f"the detours cannot be written down: {(error.strerror or str(error)).lower()}") from None
         self._detoured = detoured
         for seat in self.seats:
             seat.tell(spell_order(routes[seat.replica] if detoured else {}))
-
-    def _state_of_links(self) -> LinksState:
-        if self._links is None:
-            return LinksState()
-        told = self._links.state()
-        return LinksState(
-            tuple((one, other) for one, other in told["cut"]),
-            tuple((one, other, percent) for one, other, percent in told["loss"]),
-            tuple((one, other, later_ms) for one, other, later_ms in told["delay"]),
-            tuple(told["sentences"]),
-            told["stepping"],
-            told["held"],
-        )
+        try:
+            # For guests: without it the fault is in force all the same, as the state says.
+            write_detours(self.files, routes if detoured else {})
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise FaultError(f"it is done, but replicas that others start will not hear of it: {why}") from None
 
     def _nothing_left(self, state: LabState) -> bool:
         """Say whether no replica runs, and somebody else than us saw to that."""
@@ -231,8 +222,12 @@ class Keeper:
 
 def lab_event(state: LabState) -> Event:
     """Return the event that tells a state."""
-    return {"event": "lab", "us": _now_us(), "state": state.to_json()}
+    return {"event": "lab", "us": fine_clock_us(), "state": state.to_json()}
 
 
-def _now_us() -> int:
-    return time.monotonic_ns() // 1_000
+def _refuse_missing(misbehaviour: str) -> None:
+    """Refuse a misbehaviour whose file is not there, before the replica in whose place it would lie is ended."""
+    for word in misbehaviour.split("+"):
+        file = file_of(word)
+        if file is not None and not file.is_file():
+            raise FaultError(f"there is no file {quote(str(file))}; name the one that holds the misbehaviour")

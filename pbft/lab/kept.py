@@ -15,13 +15,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pbft.group_file import GroupFile
 from pbft.lab.keeper import STAY
-from pbft.lab.processes import GRACE_SECONDS, python_environment
+from pbft.lab.processes import GRACE_SECONDS, last_line, python_environment
 from pbft.lab.registry import note_started
 from pbft.lab.starting import GroupStartError, Interrupted, control_path, refuse_strangers
 from pbft.lab.state import LabState, ReplicaState
@@ -36,27 +35,6 @@ _OUTPUT_NAME: Final = "keeper.stderr"
 _PAUSE_SECONDS: Final = 0.05
 _READ_BYTES: Final = 65_536
 _FOLLOW: Final = b'{"do": "follow"}\n'
-
-
-@dataclass(frozen=True)
-class Gone:
-    """A replica whose process has ended."""
-
-    state: ReplicaState
-
-    @property
-    def replica(self) -> int:
-        """Which replica it was."""
-        return self.state.id
-
-    @property
-    def exit_code(self) -> int | None:
-        """How its process ended, where that is known; negative when a signal ended it."""
-        return self.state.exit_code
-
-    def last_words(self) -> str:
-        """Return the last line that it wrote to standard error."""
-        return self.state.words
 
 
 class KeptGroup:
@@ -113,7 +91,7 @@ class KeptGroup:
         Raises GroupStartError or Interrupted.
         """
         refuse_strangers(self.files)
-        data = self.files.directory / "data"
+        data = self.files.data_folder
         options = [f"--liar={replica}={misbehaviour}" for replica, misbehaviour in self.liars.items()]
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -147,7 +125,7 @@ class KeptGroup:
         def interrupted() -> bool:
             self.news()
             if self.state is not None and not self.alive and not self.ended():
-                raise GroupStartError(f"the group's keeper has ended; see {self.files.directory / 'data'}")
+                raise GroupStartError(f"the group's keeper has ended; see {self.files.data_folder}")
             return self._interrupted()
 
         return await wait_ready(self.files, client, self.ended, interrupted, self.liars)
@@ -159,10 +137,10 @@ class KeptGroup:
             self._process.stdin.close()
         self._detached = True
 
-    def ended(self) -> list[Gone]:
+    def ended(self) -> list[ReplicaState]:
         """Return the replicas whose process has ended and that no fault killed, as far as `news` has read."""
         replicas = () if self.state is None else self.state.replicas
-        return [Gone(each) for each in replicas if each.pid is None and each.state != "killed"]
+        return [each for each in replicas if each.pid is None and each.state != "killed"]
 
     @property
     def alive(self) -> bool:
@@ -177,13 +155,11 @@ class KeptGroup:
     def last_words(self) -> str:
         """Return the last line that the keeper wrote to standard error, empty when there is none."""
         try:
-            content = (self.files.directory / "data" / _OUTPUT_NAME).read_bytes()
+            content = (self.files.data_folder / _OUTPUT_NAME).read_bytes()
         except OSError:
             return ""
         # A keeper empties the file once the group is its own.
-        own = content[self._output_begins :] if len(content) >= self._output_begins else content
-        lines = own.decode("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return last_line(content[self._output_begins :] if len(content) >= self._output_begins else content)
 
     def fileno(self) -> int | None:
         """Return what becomes readable when there is news; None once there will be none."""

@@ -14,14 +14,15 @@ import random
 import resource
 import socket
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 from pbft.core.group import ReplicaId
 from pbft.group_file import GroupFile
 from pbft.lab.conditions import Conditions
 from pbft.lab.faults import Cut, Delay, FaultError, Heal, Let, LinkFault, Loss, Pair, Step
 from pbft.lab.letters import Gathering, Letter
+from pbft.lab.state import LinksState
 from pbft.net.transport import MAX_READ_BYTES, SocketAddress, bind, family_of, resolve
 from pbft.net.verbs import parse
 from pbft.wording import count
@@ -185,9 +186,9 @@ class Links:
             self._send(link, link.gathering.rest())
         return "the network is whole again" + (f", and got {count(released, 'held message')}" if released else "")
 
-    def state(self) -> dict[str, Any]:
-        """Return what is in force and how many messages wait for a step, as JSON has it."""
-        return {**self._conditions.state(), "stepping": self._stepping, "held": len(self._held)}
+    def state(self) -> LinksState:
+        """Return what is in force, and how many messages wait for a step."""
+        return replace(self._conditions.state(), stepping=self._stepping, held=len(self._held))
 
     def counts(self) -> dict[str, int]:
         """Return what has become of datagrams, in all, as JSON has it; "abandoned" are parts of unfinished messages."""
@@ -215,7 +216,8 @@ class Links:
         elif self._stepping or self._conditions.read_messages:
             self._gather(link, datagram)
         else:
-            self._pass(link, (datagram,), 0)
+            # The last sentence has been used up: what came of a message before must not wait for what passes by now.
+            self._pass(link, (*link.gathering.rest(), datagram), 0)
 
     def _gather(self, link: _Link, datagram: bytes) -> None:
         letter = link.gathering.add(datagram)

@@ -16,8 +16,9 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Any, Final, NoReturn
 
 from pbft.group_file import GroupFile
-from pbft.lab.control import control_path
+from pbft.lab.starting import control_path
 from pbft.net.local_sockets import socket_path
+from pbft.net.waiting import fine_clock_us
 from pbft.node.stream import SOCKET_NAME
 
 OF_REPLICAS: Final = frozenset({"hello", "counters", "flow", "incident", "dropped"})
@@ -27,7 +28,9 @@ _PAUSE_SECONDS: Final = 0.25
 _LARGEST_LINE_BYTES: Final = 1024 * 1024
 _QUEUED: Final = 256
 _LINES_A_SECOND: Final = 200
-"""More than this, of one source, waits for the next second. A replica sends some ten."""
+"""More than this, of one source, waits for the next second. A replica sends some twenty."""
+_LINE_BYTES: Final = 8 * 1024
+"""A line counts once for each so many bytes: whoever reads it spends time by its length."""
 
 
 async def listen(files: GroupFile, replicas: Collection[int] | None = None) -> AsyncGenerator[dict[str, Any], None]:
@@ -82,6 +85,8 @@ class _Source:
         self._greeting = greeting
         self._replica = replica
         self._known = known
+        # Not of each connection: whoever hangs up and is found again gets no more for it.
+        self._share = _Share(_LINES_A_SECOND, time.monotonic)
         self._heard = False
 
     async def follow(self, queue: asyncio.Queue[dict[str, Any]]) -> NoReturn:
@@ -97,18 +102,17 @@ class _Source:
                     writer.close()
             if self._heard:
                 self._heard = False
-                await queue.put({"event": "gone", "replica": self._replica, "us": time.monotonic_ns() // 1_000})
+                await queue.put({"event": "gone", "replica": self._replica, "us": fine_clock_us()})
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _read(self, reader: asyncio.StreamReader, queue: asyncio.Queue[dict[str, Any]]) -> None:
         """Read until the stream ends, or says something too long to be an event."""
-        share = _Share(_LINES_A_SECOND, time.monotonic)
         while True:
             try:
                 line = await reader.readuntil()
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 return
-            if pause := share.take():
+            if pause := self._share.take(1 + len(line) // _LINE_BYTES):
                 await asyncio.sleep(pause)
             event = read_event(line, self._replica, self._known)
             if event is not None:
@@ -125,14 +129,14 @@ class _Share:
         self._since = clock()
         self._taken = 0
 
-    def take(self) -> float:
-        """Count a line, and return how many seconds it has to wait."""
+    def take(self, lines: int = 1) -> float:
+        """Count a line, or one worth several, and return how many seconds it has to wait."""
         now = self._clock()
         if now - self._since >= 1:
             self._since, self._taken = now, 0
-        self._taken += 1
+        self._taken += lines
         if self._taken <= self._lines:
             return 0.0
         pause = max(0.0, self._since + 1 - now)
-        self._since, self._taken = self._since + 1, 1
+        self._since, self._taken = self._since + 1, lines
         return pause

@@ -16,6 +16,7 @@ from pbft.lab.processes import Child, stop_children
 from pbft.lab.readiness import wait_ready
 from pbft.lab.registry import note_started
 from pbft.lab.starting import Interrupted, claim
+from pbft.lab.state import ReplicaState
 from pbft.lab.survey import Survey
 from pbft.node.marks import Mark
 
@@ -68,6 +69,10 @@ class LocalGroup:
             note_started(self.files.directory)
         return ready
 
-    def ended(self) -> list[Child]:
+    def ended(self) -> list[ReplicaState]:
         """Return the replicas whose process has ended."""
-        return [child for child in self.children if child.exit_code is not None]
+        return [
+            ReplicaState(each.replica, None, "ended", exit_code=each.exit_code, words=each.last_words())
+            for each in self.children
+            if each.exit_code is not None
+        ]

@@ -118,9 +118,11 @@ def _find(word: str) -> tuple[type[Adversary], ...]:
         return WORDS[word]
     if not is_place(word):
         if word not in MISBEHAVIOURS:
+            close = suggest(word, [*HOWS, *MISBEHAVIOURS])
+            if "did you mean" not in close:
+                close = f"; there are {', '.join(HOWS)}, and more in pbft liar --list"
             raise MisbehaviourError(
-                f"there is no misbehaviour {quote(word)} "
-                f"(one of your own is named as path.py:Class){suggest(word, [*HOWS, *MISBEHAVIOURS])}"
+                f"there is no misbehaviour {quote(word)} (one of your own is named as path.py:Class){close}"
             )
         return (MISBEHAVIOURS[word],)
     return (_load(word),)

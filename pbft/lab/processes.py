@@ -23,6 +23,8 @@ GRACE_SECONDS: Final = 5.0
 """How long a replica may take to stop by itself."""
 
 _OUTPUT_NAME: Final = "stderr"
+_LAST_BYTES: Final = 16 * 1024
+"""What is read of that for its last line."""
 _PAUSE_SECONDS: Final = 0.02
 
 
@@ -76,10 +78,12 @@ class Child:
     def last_words(self) -> str:
         """Return the last line it wrote to standard error, empty when there is none."""
         try:
-            lines = self._output.read_text(encoding="utf-8", errors="replace").split("\n")
+            with self._output.open("rb") as output:
+                # Whatever it said before that, were it for days.
+                output.seek(max(0, output.seek(0, os.SEEK_END) - _LAST_BYTES))
+                return last_line(output.read(_LAST_BYTES))
         except OSError:
             return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def send(self, number: int) -> None:
         """Send it a signal, if it still runs: until we have asked for its exit code, its number is no one else's."""
@@ -121,6 +125,12 @@ class Child:
             self._process.stdin.close()
 
 
+def last_line(output: bytes) -> str:
+    """Return the last line that says something, empty when there is none."""
+    lines = output.decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 def python_environment() -> dict[str, str]:
     """Return the environment in which another Python finds this very pbft, installed or not."""
     environment = dict(os.environ)
@@ -147,10 +157,10 @@ def stop_children(children: Sequence[Child], hurry: Callable[[], bool]) -> None:
         child.send(signal.SIGTERM)
         # A paused one would never hear it.
         child.send(signal.SIGCONT)
-    _wait_until(lambda: all(child.exit_code is not None for child in children), GRACE_SECONDS, hurry)
+    wait_until(lambda: all(child.exit_code is not None for child in children), GRACE_SECONDS, hurry)
     for child in children:
         child.send(signal.SIGKILL)
-    _wait_until(lambda: all(child.exit_code is not None for child in children), None)
+    wait_until(lambda: all(child.exit_code is not None for child in children), None)
     for child in children:
         child.let_go()
 
@@ -161,14 +171,14 @@ def stop_running(files: GroupFile) -> dict[int, int]:
     for number in (signal.SIGTERM, signal.SIGCONT):
         for replica in found:
             send_signal(files.data(replica), number)
-    _wait_until(lambda: not running(files), GRACE_SECONDS)
+    wait_until(lambda: not running(files), GRACE_SECONDS)
     for replica in running(files):
         send_signal(files.data(replica), signal.SIGKILL)
-    _wait_until(lambda: not running(files), GRACE_SECONDS)
+    wait_until(lambda: not running(files), GRACE_SECONDS)
     return found
 
 
-def _wait_until(done: Callable[[], bool], seconds: float | None, hurry: Callable[[], bool] = lambda: False) -> None:
+def wait_until(done: Callable[[], bool], seconds: float | None, hurry: Callable[[], bool] = lambda: False) -> None:
     """Wait for something that other processes do, until it comes or waiting is over."""
     end = None if seconds is None else time.monotonic() + seconds
     while not done():

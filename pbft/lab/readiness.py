@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from pbft.client import Client
 from pbft.group_file import GroupFile
 from pbft.lab.starting import GroupStartError, Interrupted
+from pbft.lab.state import ReplicaState
 from pbft.lab.survey import Survey, survey
 from pbft.node.marks import read_mark
 
@@ -23,25 +24,10 @@ _ASK_SECONDS: Final = 0.5
 _PAUSE_SECONDS: Final = 0.05
 
 
-class Ended(Protocol):
-    """A replica whose process has ended."""
-
-    @property
-    def replica(self) -> int:
-        """Which replica it was."""
-
-    @property
-    def exit_code(self) -> int | None:
-        """How its process ended; negative when a signal ended it."""
-
-    def last_words(self) -> str:
-        """Return the last line that it wrote to standard error."""
-
-
 async def wait_ready(
     files: GroupFile,
     client: str,
-    ended: Callable[[], Sequence[Ended]],
+    ended: Callable[[], Sequence[ReplicaState]],
     interrupted: Callable[[], bool],
     liars: Collection[int] = (),
 ) -> Survey:
@@ -56,8 +42,8 @@ async def wait_ready(
             if interrupted():
                 raise Interrupted
             for each in ended():
-                words = each.last_words() or f"its process ended with code {each.exit_code}"
-                raise GroupStartError(f"replica {each.replica} did not start: {words}")
+                words = each.words or f"its process ended with code {each.exit_code}"
+                raise GroupStartError(f"replica {each.id} did not start: {words}")
             found = await survey(asking, files, _ASK_SECONDS)
             missing = [
                 each.replica
@@ -69,7 +55,7 @@ async def wait_ready(
             if time.monotonic() > end:
                 raise GroupStartError(
                     f"replicas {', '.join(map(str, missing))} did not answer within {READY_SECONDS:.0f} seconds; "
-                    f"see {files.directory / 'data'}"
+                    f"see {files.data_folder}"
                 )
             await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -6,6 +6,7 @@ sockets and no words of faults.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Final
 from pbft.group_file import GroupFile
 from pbft.lab.processes import Child
 from pbft.lab.state import Condition, ReplicaState
-from pbft.node.marks import Held, read_mark, send_signal
+from pbft.node.marks import Held, holder, read_mark, send_signal
 
 _SHOWN_CHARACTERS: Final = 500
 _SYSTEM: Final = Path("/proc")
@@ -65,26 +66,19 @@ class Seat:
         held = read_mark(self._folder)
         return held is not None and held.ready and self.child is not None and held.pid == self.child.pid
 
-    def send(self, number: int) -> bool:
-        """Send a signal to whoever sits here; say whether anybody did."""
+    def send(self, number: int) -> None:
+        """Send a signal to whoever sits here, if anybody does."""
         child = self.child
+        if number == signal.SIGSTOP:
+            self._paused = holder(self._folder) if child is None else child.pid
+        elif number == signal.SIGCONT:
+            self._paused = None
         if child is not None:
             child.send(number)
-            if number == signal.SIGSTOP:
-                self._paused = child.pid
-            return True
-        held = read_mark(self._folder)
-        if held is not None and number == signal.SIGSTOP:
-            self._paused = held.pid
-        try:
-            return send_signal(self._folder, number)
-        except PermissionError:
-            # A guest of another user's: only they may.
-            return False
-
-    def woken(self) -> None:
-        """Take note that whoever sits here was told to go on."""
-        self._paused = None
+            return
+        # A guest may be another user's: only they may.
+        with contextlib.suppress(PermissionError):
+            send_signal(self._folder, number)
 
     def tell(self, line: bytes) -> None:
         """Write a line to the child that sits here; a guest has no pipe of ours."""

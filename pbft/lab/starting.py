@@ -13,7 +13,7 @@ from pbft.group_file import GroupFile
 from pbft.lab.ports import refuse_taken
 from pbft.lab.processes import running
 from pbft.net.local_sockets import socket_path
-from pbft.node.marks import Mark, read_mark
+from pbft.node.marks import Mark, keeper
 
 
 class GroupStartError(PbftError):
@@ -26,7 +26,7 @@ class Interrupted(Exception):
 
 def control_path(files: GroupFile) -> str:
     """Return where the keeper of a group listens. Raises OSError."""
-    return socket_path(files.directory / "data", "control")
+    return socket_path(files.data_folder, "control")
 
 
 def refuse_strangers(files: GroupFile) -> None:
@@ -45,7 +45,7 @@ def claim(files: GroupFile) -> Mark:
     """
     refuse_strangers(files)
     try:
-        mark = Mark.take(files.directory / "data")
+        mark = Mark.take(files.data_folder)
     except OSError as error:
         raise GroupStartError(f"nothing can be written to {files.directory / 'data'}: {error.strerror}") from None
     if mark is None:
@@ -54,24 +54,33 @@ def claim(files: GroupFile) -> Mark:
         if running(files):
             raise GroupStartError(_tell_running(files))
         refuse_taken([*files.replica_addresses, *files.client_addresses])
+        _forget_detours(files)
     except BaseException:
         mark.release()
         raise
     return mark
 
 
+def _forget_detours(files: GroupFile) -> None:
+    """Remove what a keeper that was killed left behind: ours would seem to have written it."""
+    try:
+        files.detours.unlink(missing_ok=True)
+    except OSError as error:
+        raise GroupStartError(f"{files.detours} leads nowhere and cannot be removed: {error.strerror}") from None
+
+
 def _tell_running(files: GroupFile) -> str:
     found, directory = running(files), shlex.quote(str(files.directory))
     begun = f"the group in {files.directory} is running already"
-    held = read_mark(files.directory / "data")
-    if not found and held is not None and held.keeps:
+    is_kept = keeper(files.data_folder) is not None
+    if not found and is_kept:
         return f"{begun}: its keeper does, though no replica at this moment; stop it: pbft down {directory}"
     if not found:
         return f"{begun}, or just starting; see pbft status {directory}"
     missing = [replica for replica in range(files.group.n) if replica not in found]
     if not missing:
         advice = f"stop it first: pbft down {directory}"
-    elif held is not None and held.keeps:
+    elif is_kept:
         advice = f"start what is missing by itself: pbft fault restart {missing[0]} {directory}"
     else:
         advice = f"start what is missing by itself: pbft replica {directory} {missing[0]}"

@@ -45,6 +45,14 @@ class ReplicaState:
             return self.state
         return "restarted: forgot its votes" if self.restarted else None
 
+    @property
+    def truthful(self) -> bool:
+        """Whether all that was ever said in its place holds: nobody lied there, and nobody forgot what was said.
+
+        That a liar is gone takes nothing back: what it signed may still arrive.
+        """
+        return self.misbehaviour is None and not self.restarted
+
 
 @dataclass(frozen=True)
 class LinksState:
@@ -86,6 +94,11 @@ class LabState:
         """How many replicas are faulty, and how many may be."""
         return len(self.faulty), self.faults
 
+    @property
+    def answers_hold(self) -> bool:
+        """Whether answers stay right, if perhaps none come: no more than f replicas ever lied or forgot their votes."""
+        return sum(not each.truthful for each in self.replicas) <= self.faults
+
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON has it."""
         return {
@@ -110,7 +123,7 @@ class LabState:
                 int(links["held"]),
             )
             return cls(replicas, int(value["faults"]), state)
-        except (LookupError, TypeError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError) as error:
             raise ValueError(f"this is no state of a lab: {error}") from None
 
 

@@ -24,9 +24,8 @@ from pbft.net.drops import Drop
 from pbft.net.mailbox import Letter, Mailbox, gather
 from pbft.net.metrics import Metrics
 from pbft.net.transport import Closed, SocketAddress, family_of
-from pbft.net.waiting import Bell, system_now
+from pbft.net.waiting import Bell, fine_clock_us, system_now
 from pbft.node.greeter import Greeter
-from pbft.node.phases import fine_clock_us
 from pbft.node.report import Shares, StateDigest, make_report
 from pbft.node.store import Store
 

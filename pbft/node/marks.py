@@ -21,6 +21,8 @@ FILE_NAME: Final = "running"
 _ATTEMPTS: Final = 25
 _PAUSE_SECONDS: Final = 0.02
 _LARGEST_BYTES: Final = 4_096
+_LONGEST_NUMBER: Final = 9
+"""Digits of a process's number: no system counts further than this."""
 _SHOWN_CHARACTERS: Final = 300
 """Of how somebody lies: escaped, it still fits into what is read of a mark."""
 
@@ -98,13 +100,19 @@ def holder(folder: Path) -> int | None:
     return None if held is None else held.pid
 
 
+def keeper(folder: Path) -> int | None:
+    """Return the keeper that holds the mark of a group's data, None when nobody does or nobody who keeps."""
+    held = read_mark(folder)
+    return held.pid if held is not None and held.keeps else None
+
+
 def _parse(text: str) -> Held | None:
     first, _, second = text.partition("\n")
-    if not (first.isdecimal() and int(first) > 1):
+    if not (first.isdecimal() and len(first) <= _LONGEST_NUMBER and int(first) > 1):
         return None
     try:
         note = json.loads(second)
-    except ValueError:
+    except (ValueError, RecursionError):
         # None yet, or one that is being written.
         note = None
     if not isinstance(note, dict):

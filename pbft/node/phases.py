@@ -9,7 +9,6 @@ after the votes of that turn were made durable, when what follows from the phase
 from __future__ import annotations
 
 import contextlib
-import time
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pbft.core.group import ClientKey
 from pbft.core.messages import Prepare, Request, unpack
 from pbft.core.settings import Now
 from pbft.encoding import EncodingError
+from pbft.net.waiting import fine_clock_us
 
 BOUNDS_US: Final = (
     *(100, 250, 500),
@@ -36,11 +36,6 @@ BOUNDS_US: Final = (
 _SLOTS: Final = 4_096
 _REQUESTS: Final = 8_192
 """What is remembered at once. More than a window and the sessions of a busy group; what is beyond is not timed."""
-
-
-def fine_clock_us() -> int:
-    """Return the monotonic time in microseconds: a phase on one machine takes less than the core's milliseconds."""
-    return time.monotonic_ns() // 1_000
 
 
 class Histogram:

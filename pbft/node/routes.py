@@ -19,10 +19,7 @@ from pbft.core.group import ReplicaId
 from pbft.group_file import Address, GroupFile
 from pbft.net.names import follow_names
 from pbft.net.transport import SocketAddress
-from pbft.node.marks import read_mark
-
-FILE_NAME: Final = "routes.json"
-"""Where a keeper writes the detours in force, for replicas that start later: below the data of the group."""
+from pbft.node.marks import keeper
 
 MAX_ORDER_BYTES: Final = 64 * 1024
 """What an order of detours takes at most, with room to spare."""
@@ -87,22 +84,20 @@ def read_order(line: bytes, n: int) -> dict[ReplicaId, SocketAddress] | None:
     """Return the detours that a line orders, `{"routes": {"1": ["127.0.0.1", 40001]}}`; None where it orders none."""
     try:
         order = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return _read(order.get("routes"), n) if isinstance(order, dict) else None
 
 
 def detours_in_force(files: GroupFile, me: ReplicaId) -> dict[ReplicaId, SocketAddress]:
     """Return where a replica that starts now is to send: nowhere else, unless the group's keeper lives and says so."""
-    folder = files.directory / "data"
-    held = read_mark(folder)
-    # The file of a keeper that was killed leads nowhere.
-    if not files.lab or held is None or not held.keeps:
+    # The file of a keeper that was killed leads nowhere; the next keeper removes it before it notes that it keeps.
+    if not files.lab or keeper(files.data_folder) is None:
         return {}
     try:
-        with (folder / FILE_NAME).open("rb") as file:
+        with files.detours.open("rb") as file:
             told = json.loads(file.read(MAX_ORDER_BYTES * files.group.n))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return (_read(told.get(str(me)), files.group.n) if isinstance(told, dict) else None) or {}
 
@@ -112,11 +107,11 @@ def write_detours(files: GroupFile, detours: Mapping[ReplicaId, Detours]) -> Non
 
     Only by whoever holds the mark of the group's data. Raises OSError.
     """
-    path = files.directory / "data" / FILE_NAME
+    path = files.detours
     if not detours:
         path.unlink(missing_ok=True)
         return
-    temporary = path.with_name(f"{FILE_NAME}.{os.getpid()}.new")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     temporary.write_text(json.dumps({str(replica): _spell(each) for replica, each in detours.items()}))
     temporary.replace(path)
 

@@ -64,11 +64,10 @@ from pbft.core.group import Group
 from pbft.core.settings import Now
 from pbft.group_file import GroupFile
 from pbft.net.local_sockets import open_socket, remove_socket, socket_path
-from pbft.net.waiting import system_now
+from pbft.net.waiting import fine_clock_us, system_now
 from pbft.node.driver import Driver
 from pbft.node.event_log import EventLog
 from pbft.node.flows import Flows
-from pbft.node.phases import fine_clock_us
 
 FORMAT: Final = 1
 SOCKET_NAME: Final = "events"

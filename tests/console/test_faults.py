@@ -14,12 +14,16 @@ def test_too_many_faults_are_told():
     """Beyond f nothing is promised: the sentence names each that counts, and why."""
     replicas = (
         ReplicaState(0, 10, "running"),
-        ReplicaState(1, None, "killed"),
+        ReplicaState(1, None, "killed", restarted=True),
         ReplicaState(2, 12, "running", "Equivocator"),
         ReplicaState(3, 13, "running"),
     )
     assert exceeded(LabState(replicas, 1)) == (
         "2 are faulty, and the group survives 1: nothing is promised any more; "
+        "replica 1 (killed), replica 2 (lies: Equivocator)"
+    )
+    assert exceeded(LabState((*replicas[:1], ReplicaState(1, None, "killed"), *replicas[2:]), 1)) == (
+        "2 are faulty, and the group survives 1: answers stay right, but that there will be any is no longer promised; "
         "replica 1 (killed), replica 2 (lies: Equivocator)"
     )
 

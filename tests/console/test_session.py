@@ -43,6 +43,22 @@ def test_an_operation_and_its_answer(tmp_path: Path):
     asyncio.run(body())
 
 
+def test_who_answers_late_is_shown_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A line waits a moment beyond the f+1 equal answers, for a no as for a value; its time is that of the answer."""
+    monkeypatch.setattr("pbft.console.session.TALLY_SECONDS", 60.0)
+
+    async def body() -> None:
+        async with at_board(tmp_path) as (_, console):
+            for line, code in (("read", ExitCode.FINE), ("pin alice -5 you", ExitCode.REJECTED)):
+                said = await console.submit(line)
+                assert (said.code, said.details["matching"]) == (code, [0, 1, 2, 3])
+                assert said.reply is not None
+                assert said.lines[1].startswith(f"{said.reply.ms} ms · ")
+                assert said.lines[1].endswith("replicas 0, 1, 2 and 3 matched")
+
+    asyncio.run(body())
+
+
 def test_who_was_silent_is_named(tmp_path: Path):
     """Of four replicas one does not run: the line says that nothing came from it."""
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pbft.console.text import clean, fit, listing, spell, to_json
+from pbft.console.text import clean, fit, spell, to_json
 from pbft.encoding import Plain
+from pbft.wording import listing
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,95 @@ def test_kinds_that_are_not_for_clients_are_nothing():
     assert desk.session.deadline_ms == before
 
 
+# Who answered after the answer is believed.
+
+
+def test_late_replies_are_counted_and_change_nothing():
+    """Equal ones match and others differ, one word a replica; what was completed stays as it was."""
+    desk = Desk(Scene(7))
+    desk.ask()
+    for replica in (0, 1):
+        desk.reply(replica, [b"yes"])
+    (done,) = completed(desk.reply(2, [b"yes"]))
+    tally = desk.session.tally(done.timestamp, done.sequence)
+    assert tally is not None
+    assert (tally.matching, tally.differing, tally.silent) == (done.matching, done.differing, done.silent)
+    assert desk.reply(6, [b"lie"]) == desk.reply(6, [b"yes"]) == []
+    assert desk.reply(5, [b"yes"]) == desk.reply(5, [b"lie"]) == desk.reply(0, [b"lie"]) == []
+    assert desk.reply(4, [b"yes"], sequence=2) == desk.reply(3, [b"yes"], sender=4) == []
+    assert (tally.matching, tally.differing, tally.silent) == ((0, 1, 2, 5), (4, 6), (3,))
+    assert (done.result.value, done.matching, done.silent) == (b"yes", (0, 1, 2), (3, 4, 5, 6))
+    assert desk.session.deadline_ms is None
+
+
+def test_only_the_request_completed_last_is_counted():
+    """While the next one is in flight the last one's replies still are; when that is completed they are not."""
+    desk = Desk()
+    desk.ask(b"first")
+    first = desk.request
+    desk.reply(0)
+    (one,) = completed(desk.reply(1))
+    tally = desk.session.tally(one.timestamp, one.sequence)
+    assert tally is not None
+    desk.ask(b"second")
+    assert desk.reply(2, request=first) == []
+    assert tally.silent == (3,)
+    # What was said to the first request says nothing about the second.
+    assert completed(desk.reply(2, sequence=2)) == []
+    (two,) = completed(desk.reply(0, sequence=2))
+    assert two.matching == (0, 2)
+    assert desk.reply(3, request=first) == []
+    assert tally.silent == (3,)
+    assert desk.session.tally(one.timestamp, one.sequence) is None
+    later = desk.session.tally(two.timestamp, two.sequence)
+    assert later is not None
+    assert later.silent == (1, 3)
+
+
+def test_for_a_receipt_late_replies_count_as_the_others_did():
+    """One whose signature does not verify is no word, and leaves its replica free to do better."""
+    desk = Desk()
+    desk.ask(receipt=True)
+    desk.reply(0)
+    (done,) = completed(desk.reply(1))
+    tally = desk.session.tally(done.timestamp, done.sequence)
+    assert tally is not None
+    desk.reply(2, bad=True)
+    assert (tally.matching, tally.differing) == ((0, 1), ())
+    desk.reply(2)
+    desk.reply(3, [b"lie"])
+    assert [tally.matching, tally.differing, tally.silent] == [(0, 1, 2), (3,), ()]
+
+
+def test_the_silent_are_greeted_when_somebody_asks_and_who_forgot_us_gets_the_request():
+    """One restarted asks for proof of our address: only then, and only to it, the request goes once more."""
+    desk = Desk()
+    assert desk.session.greet_silent(at(0)) == []
+    desk.ask()
+    request = desk.request
+    desk.reply(0)
+    desk.reply(1)
+    greetings = sends(desk.session.greet_silent(at(0)))
+    assert receivers(greetings, Kind.HELLO) == [2, 3]
+    assert receivers(greetings, Kind.REQUEST) == []
+    # One that knows us says so, and has nothing to hear.
+    assert desk.welcome(2) == []
+    assert receivers(sends(desk.challenge(2)), Kind.HELLO) == [2]
+    assert desk.welcome(2) == [Send(2, request)]
+    desk.challenge(0)
+    assert desk.welcome(0) == []
+    assert completed(desk.reply(2)) == []
+
+
+def test_nobody_who_did_not_ask_sends_a_completed_request_again():
+    """A welcome that comes late is only that."""
+    desk = Desk()
+    desk.ask()
+    desk.reply(0)
+    desk.reply(1)
+    assert desk.welcome(3) == []
+
+
 # Receipts.
 
 

@@ -326,6 +326,20 @@ def test_only_what_changed_is_drawn(ledger: GroupFile) -> None:
     asyncio.run(story())
 
 
+def test_a_tick_after_the_end_is_harmless(ledger: GroupFile) -> None:
+    """Timers and sizes may still tell of themselves while the screen is taken down: that is no error."""
+
+    async def story() -> None:
+        async with shown(ledger, all_well()) as (app, pilot):
+            await app.stage.remove()
+            app.draw()
+            app.on_resize()
+            await pilot.pause()
+            assert app.failure is None
+
+    asyncio.run(story())
+
+
 def test_every_style_is_one_that_is_known(ledger: GroupFile) -> None:
     """A style that nobody knows is left out in silence, and looked for anew at each drawing, which costs the most."""
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pbft.dashboard.model import POINTS, Model
+from pbft.dashboard.model import Model
+from pbft.dashboard.views import POINTS
 from pbft.lab.state import LinksState
 from tests.dashboard.telling import (
     BEGIN_US,
@@ -200,6 +201,8 @@ def test_silence_is_noticed_and_its_end_too():
         (lab({0: "killed"}, lies={1: "Silent"}), "2/1", "answers stay right, but that there will be any"),
         (lab(lies={0: "Silent", 1: "Silent"}), "2/1", "nothing is promised any more"),
         (lab(lies={0: "Silent"}, restarted=[1]), "2/1", "nothing is promised any more"),
+        (lab({0: "killed"}, lies={0: "Silent"}, restarted=[1]), "2/1", "nothing is promised any more"),
+        (lab({0: "paused", 1: "killed"}, restarted=[0, 1]), "2/1", "nothing is promised any more"),
     ],
 )
 def test_beyond_f_a_sentence_says_what_is_no_longer_promised(event: dict[str, Any], budget: str, words: str):
@@ -210,6 +213,29 @@ def test_beyond_f_a_sentence_says_what_is_no_longer_promised(event: dict[str, An
     assert header.budget == budget
     assert (words in header.beyond) if words else header.beyond == ""
     assert header.budget_style == ("yellow" if not words else "bold red")
+
+
+def test_who_was_never_heard_while_others_speak_counts_too():
+    """Where no keeper says who runs, silence is all there is to go by; of a group nobody heard of nothing is said."""
+    model = Model(4, 1)
+    model.tick(BEGIN_US)
+    later_us = BEGIN_US + 3 * SECOND_US
+    model.tick(later_us)
+    assert model.header().budget == "0/1"
+    for replica in (0, 1):
+        model.apply(counters(replica), later_us)
+    assert model.header().faulty == ((2, "no answer"), (3, "no answer"))
+    assert "answers stay right" in model.header().beyond
+
+
+def test_who_has_another_state_than_f_others_counts_too():
+    """The keeper knows of faults that it made; what replicas show by themselves counts beside them."""
+    model = started()
+    model.apply(lab(lies={0: "Silent"}), BEGIN_US)
+    assert model.header().budget == "1/1"
+    model.apply(counters(3, state_digest="cc" * 32), BEGIN_US)
+    assert model.header().faulty == ((0, "lies: Silent"), (3, "another state than f+1 others"))
+    assert "nothing is promised any more" in model.header().beyond
 
 
 def test_network_faults_are_in_words_and_count_against_nobody():
@@ -279,3 +305,42 @@ def test_a_series_has_a_point_a_second_and_gaps_where_nobody_looked():
     assert model.series().throughput[-5:] == (100, 100, None, None, None)
     model.tick(BEGIN_US + 10**9 * SECOND_US)
     assert model.series().throughput == (None,) * POINTS
+
+
+def test_while_our_load_runs_its_latency_is_that_of_header_and_curve():
+    """Both go by what the load measures; a second in which nothing was answered has no point."""
+    model = started()
+    model.note_call(500, BEGIN_US)
+    model.note_load((0, None, None))
+    assert (model.header().p50_ms, model.header().latency_of) == (500, "calls")
+    for second, load in enumerate([(10, 7.0, 30.0), (20, 8.0, 31.0), (20, 8.0, 31.0)], start=1):
+        model.note_load(load)
+        model.tick(BEGIN_US + second * SECOND_US)
+        assert (model.header().p50_ms, model.header().p99_ms, model.header().latency_of) == (*load[1:], "load")
+    assert model.series().latency_ms[-3:] == (7.0, 8.0, None)
+    model.note_load(None)
+    assert (model.header().p50_ms, model.header().latency_of) == (500, "calls")
+
+
+def test_a_group_that_this_program_starts_is_starting_until_it_is_heard():
+    """A replica that was never heard counts against nobody until the start is over; then silence is silence."""
+    model = Model(4, 1, starting=True)
+    for second in range(10):
+        model.tick(BEGIN_US + second * SECOND_US)
+    assert [row.health for row in model.rows()] == ["starting"] * 4
+    assert model.header().starting
+    now_us = BEGIN_US + 10 * SECOND_US
+    model.apply(counters(0), now_us)
+    assert [row.health for row in model.rows()] == ["ok", *["starting"] * 3]
+    assert not model.header().starting
+    assert model.header().faulty == ()
+    model.begun(True, now_us)
+    model.tick(now_us + SECOND_US)
+    assert model.rows()[1].health == "starting"
+    model.tick(now_us + 3 * SECOND_US)
+    assert [row.health for row in model.rows()] == ["no answer"] * 4
+
+    failed = Model(4, 1, starting=True)
+    failed.begun(False, BEGIN_US)
+    assert [row.health for row in failed.rows()] == ["no answer"] * 4
+    assert not failed.header().starting

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from pbft.group_file import GroupFile
-from pbft.lab.control import Control, FaultError, LabState, control_path, find_state
+from pbft.lab.control import Control, find_state
+from pbft.lab.faults import FaultError
 from pbft.lab.making import make_group
-from pbft.lab.state import LinksState, ReplicaState
+from pbft.lab.starting import control_path
+from pbft.lab.state import LabState, LinksState, ReplicaState
 from pbft.net.local_sockets import open_socket
 from pbft.node.marks import Mark
 
@@ -78,11 +80,10 @@ def test_what_is_no_state(wrong: object):
 def test_nobody_to_ask(files: GroupFile):
     """Without a keeper the sentence says how to get one; a group that is no lab's has none and never will."""
     control = Control(files)
-    for ask in (lambda: control.fault_now(["kill", "2"]), lambda: asyncio.run(control.fault(["kill", "2"]))):
-        with pytest.raises(FaultError, match=f"start the group with pbft up {files.directory}"):
-            ask()
-        with pytest.raises(FaultError, match="is no lab's"):
-            Control(replace(files, lab=False)).state_now()
+    with pytest.raises(FaultError, match=f"start the group with pbft up {files.directory}"):
+        asyncio.run(control.fault(["kill", "2"]))
+    with pytest.raises(FaultError, match="is no lab's"):
+        asyncio.run(Control(replace(files, lab=False)).state())
     assert asyncio.run(find_state(files)) is None
 
 
@@ -113,15 +114,11 @@ def keeper(files: GroupFile, *answers: bytes) -> Iterator[None]:
 
 
 def test_answers(files: GroupFile):
-    """Sentences, refusals and states, asked at once or by coroutines."""
+    """Sentences, refusals and states."""
     said, refused = b'{"said": "done"}\n', b'{"error": "one sentence"}\n'
     state = json.dumps({"state": STATE.to_json()}).encode() + b"\n"
-    with keeper(files, said, refused, state, said, refused, state, state):
+    with keeper(files, said, refused, state, state):
         control = Control(files)
-        assert control.stop_now() == "done"
-        with pytest.raises(FaultError, match="one sentence"):
-            control.fault_now(["kill", "2"])
-        assert control.state_now() == STATE
 
         async def ask() -> None:
             assert await control.stop() == "done"
@@ -136,17 +133,15 @@ def test_answers(files: GroupFile):
 @pytest.mark.parametrize("answer", [b"", b'{"said": "do', b"\xff\n", b"[]\n"])
 def test_a_keeper_that_does_not_answer(files: GroupFile, answer: bytes):
     """It ends in the middle of a line, or says what is no answer: the sentence says how to be rid of it."""
-    with keeper(files, answer, answer):
-        with pytest.raises(FaultError, match=f"does not answer; stop the group: pbft down {files.directory}"):
-            Control(files).state_now()
-        with pytest.raises(FaultError, match="does not answer"):
-            asyncio.run(Control(files).state())
+    wanted = f"does not answer; stop the group: pbft down {files.directory}"
+    with keeper(files, answer), pytest.raises(FaultError, match=wanted):
+        asyncio.run(Control(files).state())
 
 
 def test_a_state_of_another_release(files: GroupFile):
     """An answer that holds no state we know is refused in a sentence."""
     with keeper(files, b'{"state": {}}\n'), pytest.raises(FaultError, match="of another release"):
-        Control(files).state_now()
+        asyncio.run(Control(files).state())
 
 
 def test_following(files: GroupFile):

@@ -76,7 +76,19 @@ def test_no_quorum(files: GroupFile):
     assert found.sentence == (
         "only 2 of 4 replicas answer, and nothing commits without 3; missing: 2 (not running), 3 (not running)"
     )
-    assert found.advice == "bring one back: pbft fault restart 2"
+    assert found.advice == f"start it: pbft replica {files.directory} 2"
+
+
+def test_how_one_is_brought_back(files: GroupFile):
+    """By the verb that fits where a keeper looks after it, by hand otherwise, or all of them where none runs."""
+    two = judge(files, {0: report(0), 1: report(1)})
+    gone = [ReplicaState(i, 100 + i, "running") for i in (0, 1)]
+    for condition, verb in (("paused", "resume 2"), ("killed", "restart 2 (it has forgotten its votes)")):
+        state = LabState((*gone, ReplicaState(2, 102, condition), ReplicaState(3, None, "killed")), 1)  # type: ignore[arg-type] # a word of the loop
+        advice = [each.advice for each in diagnose(files, two, state) if "replicas answer" in each.sentence]
+        assert advice == [f"bring it back: pbft fault {verb}"]
+    nobody = only(diagnose(files, judge(files, {})), Severity.STUCK)
+    assert nobody.advice == f"start the group: pbft up {files.directory}"
 
 
 def test_a_quorum_that_lacks_votes(files: GroupFile):
@@ -91,7 +103,23 @@ def test_a_quorum_that_lacks_votes(files: GroupFile):
         "sequence 13 lacks commits at replicas 0 and 1: 2 of 3 needed are there (replicas 0 and 1), none from 2 (ok), "
         "3 (not running); replica 0 gives up on the primary in 0.7 s unless something moves"
     )
-    assert found.advice == "bring back replica 3, as in pbft fault restart 3"
+    assert found.advice == f"start it: pbft replica {files.directory} 3"
+
+
+def test_nobody_speaks_in_anothers_name(files: GroupFile):
+    """A liar that is asked first and tells of other votes, or none, changes nothing of what others are quoted with."""
+
+    def stuck(have: list[int], for_ms: int) -> dict[str, Any]:
+        return {"blocked": {"sequence": 13, "phase": "commit", "have": have, "needed": 3, "for_ms": for_ms}}
+
+    reports = {0: report(0, stuck([], 9_000)), 1: report(1, stuck([1, 2], 900)), 2: report(2, stuck([1, 2], 900))}
+    told = [each.sentence for each in diagnose(files, judge(files, reports)) if "sequence 13" in each.sentence]
+    assert [each.partition(",")[0] for each in told] == [
+        "sequence 13 lacks commits at replicas 1 and 2: 2 of 3 needed are there (replicas 1 and 2)",
+        "sequence 13 lacks commits at replica 0: 0 of 3 needed are there (nobody)",
+    ]
+    (well,) = diagnose(files, judge(files, {**everybody(), 0: report(0, stuck([0, 1, 2, 3], 900))}))
+    assert well.severity is Severity.FINE
 
 
 def test_what_is_merely_under_way_is_no_finding(files: GroupFile):
@@ -168,7 +196,23 @@ def test_the_fault_budget(files: GroupFile):
         "2 replicas are faulty, more than the 1 that 4 survive, so nothing is promised: replica 2 (lies: Equivocator), "
         "replica 3 (lies: Silent)"
     )
-    assert first.advice == "bring some back, as in pbft fault restart 2"
+    assert first.advice == f"start afresh: pbft down {files.directory}, then pbft up {files.directory}"
+
+
+def test_who_is_merely_away_breaks_no_promise_but_progress(files: GroupFile):
+    """Beyond f that were killed answers stay right; where two of them lied or forgot before, they may be wrong."""
+    well, gone = ReplicaState(0, 100, "running"), ReplicaState(1, None, "killed")
+    liar, forgot = ReplicaState(2, None, "killed", "Equivocator"), ReplicaState(3, 103, "paused", restarted=True)
+    away = diagnose(files, judge(files, everybody()), LabState((well, gone, liar), 1))[0]
+    assert away.severity is Severity.STUCK
+    assert "so answers stay right, but that there will be any is not promised: replica 1 (killed)" in away.sentence
+    assert away.advice == "bring it back: pbft fault restart 1 (it has forgotten its votes)"
+    paused = ReplicaState(3, 103, "paused")
+    assert diagnose(files, judge(files, everybody()), LabState((well, gone, paused), 1))[0].advice == (
+        "let one go on: pbft fault resume 3"
+    )
+    false = diagnose(files, judge(files, everybody()), LabState((well, liar, forgot), 1))[0]
+    assert (false.severity, "so nothing is promised" in false.sentence) == (Severity.UNSAFE, True)
 
 
 def test_disturbed_links(files: GroupFile):

@@ -16,14 +16,15 @@ import pytest
 
 from pbft.group_file import GroupFile, write_group
 from pbft.lab.answering import MAX_CONNECTIONS, MAX_QUESTION_BYTES, MAX_WAITING_EVENTS, Answering
-from pbft.lab.control import Control, control_path
+from pbft.lab.control import Control
 from pbft.lab.faults import FaultError
 from pbft.lab.keeping import Keeper
 from pbft.lab.making import make_group
 from pbft.lab.processes import python_environment
 from pbft.lab.seats import Seat, all_seats
+from pbft.lab.starting import GroupStartError, claim, control_path
 from pbft.node.marks import Mark, holder
-from pbft.node.routes import detours_in_force
+from pbft.node.routes import detours_in_force, write_detours
 
 
 @pytest.fixture
@@ -219,6 +220,66 @@ def test_detours_come_and_go(files: GroupFile):
         mark.release()
 
     run(body())
+
+
+def test_a_keeper_that_was_killed_leads_nobody(files: GroupFile):
+    """Its detours lead to ports that nobody hears: whoever claims the group next does not seem to have written them."""
+    write_detours(files, {0: {1: ("127.0.0.1", 5)}})
+    mark = claim(files)
+    mark.note(keeps=True)
+    assert detours_in_force(files, 0) == {}
+    mark.release()
+    files.detours.mkdir()
+    with pytest.raises(GroupStartError, match="cannot be removed"):
+        claim(files)
+    assert holder(files.directory / "data") is None
+
+
+def test_a_disk_that_refuses_detours_does_not_end_the_group(files: GroupFile):
+    """The state tells what is in force, whether it could be written down or not, and the keeper goes on."""
+
+    async def body() -> None:
+        async with answering(files) as keeper:
+            files.detours.mkdir()
+            with pytest.raises(FaultError, match="replicas that others start will not hear of it"):
+                await Control(files).fault(["let", "the", "first", "prepare:", "drop"])
+            assert (await Control(files).state()).links.sentences == ("the first prepare: drop",)
+            with pytest.raises(FaultError, match="will not hear of it"):
+                await Control(files).fault(["heal"])
+            assert (await Control(files).state()).links.calm
+            with pytest.raises(FaultError, match="will not hear of it"):
+                await Control(files).fault(["loss", "5%"])
+            assert keeper._links is not None
+            keeper._links.heal()
+            await keeper.run()
+            files.detours.rmdir()
+
+    run(body())
+
+
+def test_what_a_follower_says_is_thrown_away(files: GroupFile, monkeypatch: pytest.MonkeyPatch):
+    """However much it is, and however long: none of it is kept."""
+    kept: list[int] = []
+    read = asyncio.StreamReader.read
+
+    async def spy(reader: asyncio.StreamReader, n: int = -1) -> bytes:
+        kept.append(n)
+        return await read(reader, n)
+
+    async def body() -> None:
+        async with answering(files):
+            reader, writer = await asyncio.open_unix_connection(control_path(files))
+            writer.write(b'{"do": "follow"}\n')
+            await reader.readline()
+            monkeypatch.setattr(asyncio.StreamReader, "read", spy)
+            for _ in range(64):
+                writer.write(bytes(MAX_QUESTION_BYTES))
+                await writer.drain()
+            assert (await Control(files).state()).faults == 1
+            writer.close()
+
+    run(body())
+    assert -1 not in kept
 
 
 def test_a_guest(files: GroupFile):

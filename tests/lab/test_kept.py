@@ -84,7 +84,7 @@ def test_news_of_a_group(files: GroupFile):
         os.kill(pids[1], signal.SIGTERM)
         os.kill(pids[2], signal.SIGKILL)
         wait_until(lambda: group.news() is not None and len(group.ended()) == 2)
-        assert [(gone.replica, gone.exit_code) for gone in group.ended()] == [(1, 0), (2, -signal.SIGKILL)]
+        assert [(gone.id, gone.exit_code) for gone in group.ended()] == [(1, 0), (2, -signal.SIGKILL)]
         os.kill(pids[0], signal.SIGKILL)
         os.kill(pids[3], signal.SIGKILL)
         wait_until(lambda: not group.alive)
@@ -117,3 +117,17 @@ def test_a_child_that_stands_still_holds_up_nobody(files: GroupFile):
         child.send(signal.SIGKILL)
         child.let_go()
         wait_until(lambda: child.exit_code is not None)
+
+
+@pytest.mark.processes
+def test_the_last_words_of_one_that_never_stopped_talking(files: GroupFile):
+    """Only the end of its output is read, however much an application wrote there before."""
+    child = Child(files, 0)
+    child.send(signal.SIGKILL)
+    wait_until(lambda: child.exit_code is not None)
+    child.let_go()
+    with (files.data(0) / "stderr").open("r+b") as output:
+        # More than any machine could read at once; hardly any of it lies on the disk.
+        output.seek(2**40)
+        output.write(b"\nits last words\n\n")
+    assert child.last_words() == "its last words"

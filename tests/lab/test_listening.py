@@ -13,9 +13,9 @@ import pytest
 
 from pbft.group_file import GroupFile
 from pbft.lab import listening as module
-from pbft.lab.control import control_path
 from pbft.lab.listening import OF_KEEPERS, OF_REPLICAS, listen, read_event
 from pbft.lab.making import make_group
+from pbft.lab.starting import control_path
 from pbft.net.local_sockets import socket_path
 from pbft.node.stream import SOCKET_NAME
 
@@ -203,3 +203,33 @@ def test_a_source_that_talks_without_pause_waits_for_the_next_second():
     assert [share.take() for _ in range(3)] == [0, 0, 1]
     now = 5.5
     assert [share.take() for _ in range(4)] == [0, 0, 0, 1]
+
+
+def test_a_long_line_counts_as_many(monkeypatch: pytest.MonkeyPatch, files: GroupFile):
+    """Reading takes time by the length: who sends a few huge lines, or hangs up in between, gets in no more."""
+    now = 0.0
+    share = module._Share(100, lambda: now)
+    assert [share.take(60), share.take(60)] == [0, 1]
+    now = 1.0
+    assert [share.take(40), share.take()] == [0, 1]
+    taken: list[tuple[module._Share, int]] = []
+
+    def take_note(share: module._Share, lines: int = 1) -> float:
+        taken.append((share, lines))
+        return 0.0
+
+    monkeypatch.setattr(module._Share, "take", take_note)
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.01)
+
+    async def body() -> None:
+        async with speaking(files, 2) as (speaker,), contextlib.aclosing(listen(files, [2])) as events:
+            for size in (1, 800_000):
+                waiting = asyncio.ensure_future(take(events, 1))
+                await speaker.say(line("flow", 2, digest="x" * size))
+                await waiting
+                await speaker.hang_up()
+                assert [each["event"] for each in await take(events, 1)] == ["gone"]
+
+    asyncio.run(body())
+    assert [lines for _, lines in taken] == [1, 98]
+    assert taken[0][0] is taken[1][0]

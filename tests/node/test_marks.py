@@ -89,11 +89,24 @@ def test_what_a_holder_notes_is_read_with_its_number(tmp_path: Path):
     assert read_mark(tmp_path) is None
 
 
-@pytest.mark.parametrize("second", ["", "{", "[]", "5", '{"lies": 5, "ready": "yes", "keeps": 1}', '{"lies": {}}'])
+@pytest.mark.parametrize(
+    "second", ["", "{", "[" * 4_000, "[]", "5", '{"lies": 5, "ready": "yes", "keeps": 1}', '{"lies": {}}']
+)
 def test_a_note_that_is_none(tmp_path: Path, second: str):
     """Half written, or written by somebody else: the process is known all the same, and no more."""
     mark = Mark.take(tmp_path)
     assert mark is not None
     (tmp_path / FILE_NAME).write_text(f"{os.getpid()}\n{second}\n")
     assert read_mark(tmp_path) == Held(os.getpid())
+    mark.release()
+
+
+@pytest.mark.parametrize("first", ["9" * 4_000, "4294967296000", "-5", "1", "five"])
+def test_a_number_that_no_process_has(tmp_path: Path, first: str):
+    """Whoever holds a mark writes what it likes into it: nobody tries to signal that."""
+    mark = Mark.take(tmp_path)
+    assert mark is not None
+    (tmp_path / FILE_NAME).write_text(f"{first}\n")
+    assert read_mark(tmp_path) is None
+    assert not send_signal(tmp_path, 0)
     mark.release()

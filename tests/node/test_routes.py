@@ -13,7 +13,7 @@ import pytest
 from pbft.group_file import Address
 from pbft.net.transport import SocketAddress
 from pbft.node.marks import Mark
-from pbft.node.routes import FILE_NAME, Routes, detours_in_force, read_order, spell_order, write_detours
+from pbft.node.routes import Routes, detours_in_force, read_order, spell_order, write_detours
 from tests.node.groups import write_files
 
 WANTED = [Address("127.0.0.1", port) for port in (4000, 4001, 4002, 4003)]
@@ -114,8 +114,8 @@ def test_who_starts_later_reads_what_a_living_keeper_wrote(tmp_path: Path):
     assert detours_in_force(files, 0) == {1: ("127.0.0.1", 5)}
     assert detours_in_force(replace(files, lab=False), 0) == {}
     assert detours_in_force(files, 1) == {}
-    for damage in ("{", "[]", '{"0": {"1": ["192.0.2.1", 5]}}'):
-        (folder / FILE_NAME).write_text(damage)
+    for damage in ("{", "[]", "[" * 50_000, '{"0": {"1": ["192.0.2.1", 5]}}'):
+        files.detours.write_text(damage)
         assert detours_in_force(files, 0) == {}
     write_detours(files, {})
     assert list(folder.glob("routes*")) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -89,8 +90,8 @@ def test_an_explanation_in_words(shell: Shell):
     """A person reads the result first, then who answered, how many were needed, and who was late."""
     told = shell.do("call", "--explain", "balance", "bob").split("\n")
     assert told[0] == "0"
-    assert "gave this answer within" in told[1]
-    assert "2 equal ones are enough" in told[2]
+    assert "gave this answer" in told[1]
+    assert re.search(r"2 equal ones, here after \d+ ms, are enough", told[2])
 
 
 def test_the_status_of_all(shell: Shell):

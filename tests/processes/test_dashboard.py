@@ -255,6 +255,13 @@ def test_lines_that_come_faster_than_they_run_stay_apart(shell: Shell):
             terminal.enter(line)
         ask(terminal, "balance bob", "3")
         ask(terminal, "supply", "7")
+        terminal.send(b"\x1b[200~mint bob 1\r:pause 3\rbalance bob\r:resume 3\rbalan\x1b[201~")
+        terminal.wait_match(r"^alice > balan\b")
+        terminal.wait_until(
+            lambda: re.search(r"^> balance bob\n  4\n(.*\n)+> :resume 3\n", terminal.text, re.M) is not None,
+            "runs it all",
+        )
+        terminal.press("ctrl+c")
         leave(terminal, "ctrl+q")
 
 

@@ -93,6 +93,28 @@ def test_a_recording_plays_again(shell: Shell):
     assert shell.do("call", "balance", "alice") == "14\n"
 
 
+def test_a_liar_is_seen_to_differ(shell: Shell):
+    """A backup that lies to clients is outvoted, whenever its lie comes, and whoever asks is told who it is."""
+    with Terminal([*PBFT, "shell", "ledger"], shell.directory, shell.environment) as terminal:
+        terminal.wait_for("alice>")
+        terminal.enter("mint alice 5")
+        terminal.wait_match("sequence .* matched")
+        terminal.enter(":byzantine 3 wrong-reply")
+        terminal.enter(":wait ok")
+        # On a machine that is busy a lie may come later than the line that shows who answered.
+        for number in range(1, 21):
+            terminal.enter("balance alice")
+            terminal.wait_match(rf"sequence {number + 1} .* matched")
+            if terminal.shows("replica 3 differed"):
+                break
+        assert "replicas 0, 1 and 2 matched" in terminal.line_with("replica 3 differed")
+        terminal.press("ctrl+d")
+        assert terminal.exit_code() == 0
+    told = [shell.do("call", "--explain", "balance", "alice") for _ in range(3)]
+    assert any("replica 3 answered something else, and was outvoted" in each for each in told)
+    assert {each.split("\n")[0] for each in told} == {"5"}
+
+
 def test_a_person_at_the_prompt(shell: Shell):
     """Tab completes, Ctrl-C clears a line and ends a wait, answers say how they came, and Ctrl-D leaves."""
     (shell.directory / "patience").write_text("help supply\n:wait 1000\n")

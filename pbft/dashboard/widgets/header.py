@@ -55,6 +55,8 @@ def draw_header(header: Header, load: str, width: int) -> Text:
     if told:
         second.append("  ")
         second.append(told, header.budget_style)
+    elif header.starting:
+        second.append("  starting", _DIM)
     elif header.speaking < header.n:
         second.append(f"  {header.speaking} of {header.n} replicas are heard from", _DIM)
     else:

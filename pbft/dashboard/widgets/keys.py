@@ -1,6 +1,6 @@
-"""The bottom line: what each key does. A click on a key presses it.
+"""Keys: what each does, and the bottom line that tells. A click on a key there presses it.
 
-Owns: the words for keys, in a wide and a narrow spelling.
+Owns: which keys there are, and the words for them in a wide and a narrow spelling.
 """
 
 from __future__ import annotations
@@ -27,6 +27,28 @@ KEYS: Final = (
     ("^Q", "quit", "quit", "quit"),
 )
 """Key, what it does in words, the same in fewer letters, and the app's action."""
+
+PRESSED: Final = (
+    ("f1", "help"),
+    ("f2", "diagram"),
+    ("f3", "load"),
+    ("f4", "explain"),
+    ("f5", "kill"),
+    ("f6", "pause"),
+    ("f7", "restart"),
+    ("f8", "lie"),
+    ("f9", "heal"),
+    ("f10", "evidence"),
+    ("ctrl+q", "quit"),
+    ("ctrl+c", "interrupt"),
+    ("escape", "close"),
+    ("pageup", "page(-1)"),
+    ("pagedown", "page(1)"),
+    ("shift+up,ctrl+up", "move(-1)"),
+    ("shift+down,ctrl+down", "move(1)"),
+    *((f"alt+{digit}", f"select({digit})") for digit in range(10)),
+)
+"""Keys that mean the same whatever is being typed, with the app's action. All others are the input line's."""
 
 _WIDE: Final = 98
 

@@ -6,6 +6,7 @@ matter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
@@ -17,6 +18,7 @@ from textual.widgets import Input
 from pbft.console.text import clean
 
 _LONGEST: Final = 4_000
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 
 class Prompt(Input):
@@ -41,6 +43,13 @@ class Prompt(Input):
             super().__init__()
             self.lines = lines
             self.chosen = chosen
+
+    class Pasted(Message):
+        """Several lines came at once, of which these are complete."""
+
+        def __init__(self, lines: Sequence[str]) -> None:
+            super().__init__()
+            self.lines = lines
 
     def __init__(self, complete: Callable[[str], Sequence[str]], history: Sequence[str], *, id: str) -> None:
         """`complete` returns the whole lines that a line may become, and `history` is what was typed earlier."""
@@ -109,6 +118,16 @@ class Prompt(Input):
             event.stop()
             event.prevent_default()
             await self.app.run_action(binding.action, default_namespace=self)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Hand over the lines that are complete, and keep the unfinished one; the framework would drop all but one."""
+        start, end = sorted(self.selection)
+        lines = _LINE_END.split(self.value[:start] + event.text + self.value[end:])
+        if len(lines) > 1:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Pasted([clean(line.strip()) for line in lines[:-1]]))
+            self.put(lines[-1])
 
     async def action_submit(self) -> None:
         """Hand the line over and begin an empty one at once: what is typed next must not be added to it."""

@@ -1,6 +1,6 @@
 """What was asked and what came of it, the newest nearest to the input line.
 
-Owns: the list of lines that were run, in the order in which they were, and how their results look. Knows no group: a
+Owns: the list of lines that were run, in the order in which their results came, and how those look. Knows no group: a
 result comes as the console said it.
 """
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KEPT: Final = 200
 _LONGEST_LINE: Final = 2_000
+_LONGEST_WAIT: Final = 60
 _STYLES: Final = {"result": "bold", "error": "red", "note": ""}
 
 
@@ -29,6 +30,8 @@ class Entry:
 
     line: str
     said: Said | None = None
+    waits_for: str = ""
+    """The line that goes first, "" once this one runs."""
 
 
 class Results(Pane):
@@ -37,30 +40,48 @@ class Results(Pane):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.entries: deque[Entry] = deque(maxlen=KEPT)
+        self._open: dict[Entry, None] = {}
+        """Those without a result, whether they are among the latest still or not."""
         self._back = 0
+        self._unseen = False
+        """Whether something came since somebody went back."""
 
-    def begin(self, line: str) -> Entry:
-        """Show that a line runs, and return the entry that takes its result."""
-        entry = Entry(line)
+    def begin(self, line: str, waits_for: str = "") -> Entry:
+        """Show that a line runs, or waits for another one, and return the entry that takes its result."""
+        entry = Entry(line, waits_for=waits_for)
+        self._open[entry] = None
         self.entries.append(entry)
         self._back = 0
         self.draw()
         return entry
 
+    def resume(self, entry: Entry) -> None:
+        """Show that a line waits for no other one any more."""
+        entry.waits_for = ""
+        self.draw()
+
     def end(self, entry: Entry, said: Said) -> None:
-        """Show what a line came to."""
+        """Show what a line came to, below all else: somebody who waited long looks there, and for the question too."""
         entry.said = said
+        if entry in self._open:
+            self.drop(entry)
+            self.entries.append(entry)
+            self._unseen = True
         self.draw()
 
     def insert(self, before: Entry, said: Said) -> None:
         """Show what a line of a script came to, above the script, which still runs."""
+        if before in self.entries:
+            self.entries.remove(before)
         self.entries.append(Entry(said.line, said))
-        self.drop(before)
-        self.entries.append(before)
+        if before in self._open:
+            self.entries.append(before)
+        self._unseen = True
         self.draw()
 
     def drop(self, entry: Entry) -> None:
         """Forget one line, whose result is shown elsewhere."""
+        self._open.pop(entry, None)
         if entry in self.entries:
             self.entries.remove(entry)
         self.draw()
@@ -68,6 +89,7 @@ class Results(Pane):
     def clear(self) -> None:
         """Forget all results; a line that still runs will not show its own."""
         self.entries.clear()
+        self._open.clear()
         self._back = 0
         self.draw()
 
@@ -95,7 +117,9 @@ class Results(Pane):
             lines = [Text(" Type an operation below; F1 says what there is to do and to break.", "bright_black")]
         self._back = min(self._back, max(0, len(lines) - height))
         end = len(lines) - self._back
-        note = Text(f"{self._back} lines back; PageDown returns", "yellow") if self._back else None
+        self._unseen = self._unseen and bool(self._back)
+        news = ", new results below" if self._unseen else ""
+        note = Text(f"{self._back} lines back{news}; PageDown returns", "yellow") if self._back else None
         self.show(titled("Results", width, lines[max(0, end - height) : end], note))
 
 
@@ -103,7 +127,8 @@ def _draw_entry(entry: Entry, width: int) -> list[Text]:
     asked = Text("> ", "cyan")
     asked.append(clean(entry.line)[:_LONGEST_LINE], "cyan")
     if entry.said is None:
-        asked.append("  waiting for an answer…", "dim")
+        what = clean(entry.waits_for)[:_LONGEST_WAIT] or "an answer"
+        asked.append(f"  waiting for {what}…", "dim")
         return wrapped(asked, width)
     lines = wrapped(asked, width)
     for number, line in enumerate(entry.said.lines):
