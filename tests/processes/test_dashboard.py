@@ -284,11 +284,18 @@ def test_what_keys_do_becomes_a_script(shell: Shell):
         terminal.wait_for("> :heal")
         terminal.wait_gone("network: ")
         terminal.enter(":record off")
-        terminal.wait_until(lambda: "waiting for an answer" not in terminal.text, "has every answer")
-        commands = [line for line in (shell.directory / "played.txt").read_text().splitlines() if line[:1] != "#"]
-        assert commands == [":pause 2", ":resume 2", ":loss 5%", "supply", ":heal"]
+        terminal.wait_for("> :record off")
+        played = shell.directory / "played.txt"
+        # How long somebody took between two lines is recorded too, and depends on how busy the machine is.
+        terminal.wait_until(
+            lambda: (
+                [line for line in played.read_text().splitlines() if not line.startswith(("#", ":wait"))]
+                == [":pause 2", ":resume 2", ":loss 5%", "supply", ":heal"]
+            ),
+            "has recorded every line",
+        )
         terminal.enter(":run played.txt")
-        terminal.wait_for("5 lines done")
+        terminal.wait_match(r"\d+ lines done")
         wait_row(terminal, 2, "ok")
         terminal.wait_gone("network: ")
         leave(terminal, "ctrl+q")
