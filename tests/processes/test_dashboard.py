@@ -251,6 +251,8 @@ def test_it_stays_usable_at_80_by_24(shell: Shell):
 def test_lines_that_come_faster_than_they_run_stay_apart(shell: Shell):
     """Pasted or typed ahead, each line runs once, in its order, as it was typed."""
     with launched(shell) as terminal:
+        # Answers come in any order: enough room for all of them, so that none pushes the last question off the screen.
+        terminal.resize(120, 60)
         for line in ("open alice", "mint alice 7", "client bob", "open bob", "client alice", "transfer alice bob 3"):
             terminal.enter(line)
         ask(terminal, "balance bob", "3")

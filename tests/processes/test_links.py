@@ -77,7 +77,8 @@ def test_n2_one_way_cuts_a_lonely_replica_and_links_that_flap(tmp_path: Path) ->
         async def body() -> None:
             async with at_work(group, *EVERYBODY) as (asking, work):
                 await group.fault("let messages from 1, 2 and 3 to 0: drop")
-                await work.more(20)
+                # It goes on proposing until its window of 16 sequences is full, with a call of each program in a batch.
+                await work.more(50)
                 told = await reports(asking, 1, 2, 3)
                 assert sum(each["view"] > 0 for each in told) >= group.files.group.quorums.weak
                 await group.fault("heal")
