@@ -22,6 +22,7 @@ from pbft.cli.where import GroupArgument, JsonOption, find_group
 from pbft.console.outcome import ExitCode, Failure
 from pbft.console.text import clean, fit
 from pbft.group_file import GroupFile, read_group
+from pbft.net.waiting import fine_clock_us
 from pbft.wording import listing
 
 _PATIENT_SECONDS: Final = 1.0
@@ -207,7 +208,7 @@ class Telling:
 
 def _time(event: Mapping[str, Any]) -> str:
     """Return when an event was, by this machine's wall clock; now, where a replica says what cannot be."""
-    ago_us = time.monotonic_ns() // 1_000 - event.get("us", 0)
+    ago_us = fine_clock_us() - event.get("us", 0)
     seconds = time.time() - (ago_us / 1e6 if abs(ago_us) < _CREDIBLE_US else 0)
     return datetime.fromtimestamp(seconds).astimezone().strftime("%H:%M:%S.%f")[:-3]
 

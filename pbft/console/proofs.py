@@ -110,14 +110,22 @@ def sum_up(judged: Iterable[tuple[Path, Finding]]) -> list[Guilt]:
         acts.setdefault((finding.culprit, finding.place.kind, finding.place.view), []).append((path, finding))
     found = []
     for same in acts.values():
-        newest = max((path for path, _ in same), key=lambda path: path.stat().st_mtime_ns if path.exists() else 0)
+        written_ns, newest = max(((_written_ns(path), path) for path, _ in same), key=lambda each: each[0])
         keepers = sorted({int(path.parent.parent.name.removeprefix("replica-")) for path, _ in same})
         sequences = sorted({each.place.sequence for _, each in same if each.place.sequence is not None})
         act = same[0][1].act
         if len(sequences) > 1:
             act += f", and for {len(sequences) - 1} more, sequences {_ranges(sequences)} in all"
-        found.append(Guilt(act, tuple(keepers), newest))
-    return sorted(found, key=lambda each: each.newest.stat().st_mtime_ns if each.newest.exists() else 0, reverse=True)
+        found.append((written_ns, Guilt(act, tuple(keepers), newest)))
+    return [guilt for _, guilt in sorted(found, key=lambda each: each[0], reverse=True)]
+
+
+def _written_ns(path: Path) -> int:
+    """Return when a file was written; 0 for one that is gone meanwhile, as whoever stops a group may remove them."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -38,6 +38,7 @@ from pbft.dashboard.widgets.results import Entry, Results
 from pbft.dashboard.widgets.table import ReplicaTable
 from pbft.errors import PbftError
 from pbft.group_file import GroupFile
+from pbft.net.waiting import fine_clock_us
 
 DRAW_SECONDS: Final = 0.25
 LOAD_RATE: Final = 200
@@ -135,7 +136,7 @@ class Dashboard(App[int]):
         self._drawings += 1
         load = self.console_session.load
         self.model.note_load((load.answered, load.p50_ms, load.p99_ms) if load else None)
-        self.model.tick(_now_us())
+        self.model.tick(fine_clock_us())
         self.stage.draw(self.model, self.selected)
         if self.panel in ("explain", "evidence") and self._drawings % _PANEL_EVERY == 0:
             self._fill_panel()
@@ -153,7 +154,7 @@ class Dashboard(App[int]):
         async with contextlib.aclosing(self._feed()) as events:
             async for event in events:
                 self.accounts.note(event)
-                self.model.apply(event, _now_us())
+                self.model.apply(event, fine_clock_us())
 
     async def _start(self, begin: Callable[[], object]) -> None:
         """Do what waits, and show why it failed if it does."""
@@ -161,10 +162,10 @@ class Dashboard(App[int]):
         try:
             await asyncio.to_thread(begin)
         except (PbftError, OSError) as error:
-            self.model.begun(False, _now_us())
+            self.model.begun(False, fine_clock_us())
             self.stage.results.end(entry, Said.failed(judge(error)))
         else:
-            self.model.begun(True, _now_us())
+            self.model.begun(True, fine_clock_us())
             self.stage.results.end(entry, Said.note("the group runs; F1 says what to do with it"))
 
     # Lines that are entered.
@@ -243,7 +244,7 @@ class Dashboard(App[int]):
             if last is not None:
                 results.insert(entry, last)
             if said.reply is not None:
-                self.model.note_call(said.reply.ms, _now_us())
+                self.model.note_call(said.reply.ms, fine_clock_us())
             last = self._fulfil(said)
             self.stage.show_who()
         if last is None or last.wish in ("help", "explain", "evidence", "clear"):
@@ -413,7 +414,3 @@ class Dashboard(App[int]):
 
     def _fatal_error(self) -> None:
         self._close_messages_no_wait()
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000

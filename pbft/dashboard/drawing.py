@@ -14,11 +14,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from pbft.console.text import fit
-from pbft.dashboard.mermaid import mermaid, milliseconds
+from pbft.dashboard.mermaid import milliseconds
 from pbft.dashboard.views import Arrow, Cell, FlowView, Phase, PhaseView
 from pbft.wording import listing
-
-__all__ = ["PHASE_STYLES", "diagram_rows", "matrix", "mermaid", "sequence_diagram", "sparkline"]
 
 PHASE_STYLES: Final[dict[Phase, str]] = {
     "request": "cyan",

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
 from pbft.group_file import GroupFile
+from pbft.net.waiting import fine_clock_us
 
 ASK_SECONDS: Final = 1.0
 _WAIT_SECONDS: Final = 0.8
@@ -28,7 +29,7 @@ async def poll(files: GroupFile, client: str) -> AsyncGenerator[Mapping[str, Any
         while True:
             begun = time.monotonic()
             reports = await asking.inspect(timeout=_WAIT_SECONDS)
-            us = time.monotonic_ns() // 1000
+            us = fine_clock_us()
             for replica, report in reports.items():
                 if report is None:
                     yield {"event": "gone", "replica": replica, "us": us}

@@ -5,7 +5,6 @@ Owns: the order of the parts, their sizes, and what each is drawn from. Knows no
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -27,6 +26,7 @@ from pbft.dashboard.widgets.panel import Panel
 from pbft.dashboard.widgets.prompt import Prompt
 from pbft.dashboard.widgets.results import Results
 from pbft.dashboard.widgets.table import ReplicaTable
+from pbft.net.waiting import fine_clock_us
 
 _NAME_COLUMNS = 20
 
@@ -50,7 +50,7 @@ class Stage(Container):
         self._session = console
         self._arrangement: Arrangement | None = None
         self._panelled = self._diagram = self._alarm = False
-        self._start_us = time.monotonic_ns() // 1000
+        self._start_us = fine_clock_us()
         self.flow = FlowPane(id="flow")
         self.results = Results(id="results")
         self.panel = Panel(id="panel")

@@ -212,14 +212,13 @@ class _Doctor:
                 if phase not in (Phase.PREPARE, Phase.COMMIT) or len(have) < needed:
                     told.setdefault((sequence, phase, view, have, needed), []).append(each)
         most_told = sorted(told.items(), key=lambda item: (-len(item[1]), item[0][0]))[:_SHOWN_SEQUENCES]
-        for (sequence, phase, *_), seen in sorted(most_told, key=lambda item: item[0][0]):
-            yield self._of_sequence(sequence, phase, seen)
+        for what, seen in sorted(most_told, key=lambda item: item[0][0]):
+            yield self._of_sequence(*what, seen)
 
-    def _of_sequence(self, sequence: int, phase: Phase, seen: Sequence[Seen]) -> Finding:
-        blocked = _part(seen[0], "blocked")
-        have, needed = _members(blocked, "have"), _number(blocked, "needed") or self._quorums.quorum
+    def _of_sequence(
+        self, sequence: int, phase: Phase, view: int, have: Sequence[int], needed: int, seen: Sequence[Seen]
+    ) -> Finding:
         whose = listing([each.replica for each in seen])
-        view = _number(seen[0].report, "view") or 0
         primary = self._files.group.primary(view)
         timer = _timer(seen[0])
         match phase:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 from pbft.core.envelope import Kind
 from pbft.core.group import ReplicaId
@@ -40,43 +40,42 @@ class FaultError(PbftError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
+class _OnOne:
+    """What is done to one replica and needs no more words."""
+
+    replica: ReplicaId
+    verb: ClassVar[str]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.replica}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(_OnOne):
     """A replica's process ends at once (SIGKILL)."""
 
-    replica: ReplicaId
-
-    def __str__(self) -> str:
-        return f"kill {self.replica}"
+    verb = "kill"
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(_OnOne):
     """A replica's process stands still (SIGSTOP)."""
 
-    replica: ReplicaId
-
-    def __str__(self) -> str:
-        return f"pause {self.replica}"
+    verb = "pause"
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(_OnOne):
     """A paused replica's process goes on (SIGCONT)."""
 
-    replica: ReplicaId
-
-    def __str__(self) -> str:
-        return f"resume {self.replica}"
+    verb = "resume"
 
 
 @dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(_OnOne):
     """A replica starts again, correct and without what it had in memory, whatever became of it before."""
 
-    replica: ReplicaId
-
-    def __str__(self) -> str:
-        return f"restart {self.replica}"
+    verb = "restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +243,7 @@ def parse_fault(words: Sequence[str], n: int, clients: Sequence[str]) -> Fault:
 
 
 _ON_ONE: Final[Mapping[str, Callable[[ReplicaId], Fault]]] = MappingProxyType(
-    {"kill": Kill, "pause": Pause, "resume": Resume, "restart": Restart}
+    {kind.verb: kind for kind in (Kill, Pause, Resume, Restart)}
 )
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pbft.dashboard.drawing import diagram_rows, matrix, mermaid, sequence_diagram, sparkline
+from pbft.dashboard.drawing import diagram_rows, matrix, sequence_diagram, sparkline
+from pbft.dashboard.mermaid import mermaid
 from pbft.dashboard.views import FlowView
 from tests.dashboard.telling import BEGIN_US, OTHER, flow, started
 

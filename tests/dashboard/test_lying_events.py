@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbft.dashboard.drawing import matrix, mermaid, sequence_diagram
+from pbft.dashboard.drawing import matrix, sequence_diagram
+from pbft.dashboard.mermaid import mermaid
 from pbft.dashboard.model import Model
 from pbft.lab.state import LinksState
 from tests.dashboard.telling import BEGIN_US, DIGEST, OTHER, SECOND_US, counters, flow, hello, incident, lab, started
