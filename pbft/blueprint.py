@@ -10,10 +10,10 @@ from collections.abc import Collection, MutableMapping, MutableSequence, Mutable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, get_origin
 
-from pbft.annotations import AnnotationError, check_immutable, shape_of, spell
+from pbft.annotations import AnnotationError
 from pbft.encoding import EncodingError, Plain
+from pbft.fields import encode_field, instead_of, is_table
 from pbft.operations import MachineError, OperationSpec, Signature, kind_of, read_hints
-from pbft.table import Table
 from pbft.wording import show
 
 _MUTABLE: Final = (MutableMapping, MutableSequence, MutableSet)
@@ -93,9 +93,15 @@ def _check_body(parent: type, owner: str, hints: dict[str, Any], reserved: Colle
         value = vars(parent).get(name)
         if isinstance(value, _MUTABLE) and get_origin(hints.get(name)) is not ClassVar:
             raise MachineError(
-                f"{owner}.{name} is one {type(value).__name__} shared by every machine in the process; declare "
-                f"{name}: Table[str, int] without a value, or {name}: ClassVar[...] if it never changes"
+                f"{owner}.{name} is one {type(value).__name__} shared by every machine in the process; "
+                f"{_instead_of_shared(name, value)}, or write {name}: ClassVar[...] if it never changes"
             )
+
+
+def _instead_of_shared(name: str, value: object) -> str:
+    if isinstance(value, MutableMapping):
+        return f"declare {name}: Table[str, int] without a value"
+    return instead_of(type(value)).replace("Table[", f"{name}: Table[", 1)
 
 
 def _is_constant(annotation: Any) -> bool:
@@ -103,19 +109,10 @@ def _is_constant(annotation: Any) -> bool:
 
 
 def _is_table(owner: str, name: str, annotation: Any) -> bool:
-    """Return whether a field's annotation is a Table. Raises MachineError when it is nothing a field can be."""
-    if annotation is Table or get_origin(annotation) is Table:
-        return True
     try:
-        shape = shape_of(annotation)
+        return is_table(f"{owner}.{name}", annotation)
     except AnnotationError as error:
-        raise MachineError(f"the field {owner}.{name} is annotated {error}, or a Table[...]") from None
-    if shape.mutable and annotation is not Any:
-        raise MachineError(
-            f"the field {owner}.{name} is annotated {spell(annotation)}, which can be changed unseen; "
-            f"use {name}: Table[str, int] or {name}: tuple[int, ...]"
-        )
-    return False
+        raise MachineError(str(error)) from None
 
 
 def _check_defaults(owner: str, defaults: dict[str, Any], tables: Collection[str]) -> None:
@@ -123,7 +120,7 @@ def _check_defaults(owner: str, defaults: dict[str, Any], tables: Collection[str
         if name in tables:
             raise MachineError(f"{owner}.{name} is a Table with the value {show(value)}; write it without a value")
         try:
-            check_immutable(value)
+            encode_field(name, value)
         except EncodingError as error:
             raise MachineError(f"{owner}.{name} cannot be a field: {error}") from None
 

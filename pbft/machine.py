@@ -1,7 +1,7 @@
 """State machines: plain Python classes whose operations every replica executes alike.
 
-Owns: what an application is, how an operation becomes a result, and the rule that an operation either returns or
-changes nothing. Knows nothing of replicas, messages, disks or clocks.
+Owns: how an operation becomes a result, and the rule that an operation either returns or changes nothing. Knows nothing
+of replicas, messages, disks or clocks.
 
 A complete one:
 
@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
-from pbft.annotations import check_immutable
+from pbft.application import FAILED_INSIDE, Application, Outcome, Rejected, Result
 from pbft.blueprint import Blueprint, Entry, read_blueprint
-from pbft.encoding import EncodingError, Plain, decode_plain, encode_plain
+from pbft.contents import Contents
+from pbft.encoding import EncodingError, Plain, encode, encode_plain
+from pbft.fields import encode_field
 from pbft.operations import (
     ArgumentError,
     Context,
@@ -38,8 +38,8 @@ from pbft.operations import (
     query,
 )
 from pbft.pieces import SNAPSHOT_PIECE_BYTES
-from pbft.state import digest_fields, read_fields, snapshot_fields
-from pbft.table import Table
+from pbft.state import digest_fields, read_fields, read_scalars, snapshot_fields, write_scalars
+from pbft.table import EntryTooLarge, Table
 from pbft.wording import quote, tell
 
 __all__ = [
@@ -63,82 +63,11 @@ __all__ = [
     "query",
 ]
 
-FAILED_INSIDE: Final = "the operation failed inside the application; nothing was changed"
+Written = tuple[tuple[int, bytes, bytes | None], ...]
+"""What an operation wrote: section, key, and the value or None where it was removed."""
 
-
-class Outcome(IntEnum):
-    """How an operation ended. Only OK may have changed the state."""
-
-    OK = 0
-    REJECTED = 1
-    """The application said no, in its own words."""
-    INVALID = 2
-    """There is no such operation, or its arguments do not fit."""
-    FAILED = 3
-    """The application broke: a bug of its author, the same on every replica."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one operation came to, in the bytes that replicas must agree on."""
-
-    outcome: Outcome
-    payload: bytes
-    """Canonical encoding of the value (OK) or of one text (every other outcome)."""
-
-    @classmethod
-    def of(cls, outcome: Outcome, value: Plain) -> Result:
-        """Return a result for a value. Raises EncodingError for one that cannot be encoded."""
-        return cls(outcome, encode_plain(value))
-
-    @property
-    def value(self) -> Plain:
-        """The value or the text, decoded afresh. Raises EncodingError where the bytes came from a liar."""
-        return decode_plain(self.payload)
-
-
-class Rejected(Exception):
-    """The application says no. The client is shown the message, and the state stays as it was."""
-
-    def __init__(self, message: str = "rejected") -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class Application(Protocol):
-    """Bytes in, bytes out: for those who want no StateMachine.
-
-    Two instances that executed the same operations in the same contexts return equal results and have equal digests,
-    on any host and in any process. A class of this kind is made with its parameters as keywords, or by a
-    classmethod `create(parameters)` where it has one.
-    """
-
-    def execute(self, operation: bytes, context: Context) -> Result:
-        """Run one operation. Never raises; what is not OK has changed nothing.
-
-        An answer beyond `context.answer_bytes` is replaced by a failure, so check before changing anything.
-        """
-        ...
-
-    def digest(self) -> bytes:
-        """Return 32 bytes over the whole state: equal for equal states, different for different ones."""
-        ...
-
-    def snapshot(self) -> Iterable[bytes]:
-        """Return the whole state as pieces of at most SNAPSHOT_PIECE_BYTES each: equal states give equal pieces.
-
-        They are those of the moment of the call, whatever is executed afterwards, and can be iterated over again: a
-        list will do. Every checkpoint calls this, so what can wait should wait for the iteration.
-        """
-        ...
-
-    def restore(self, pieces: Iterable[bytes]) -> None:
-        """Replace the whole state by that of a snapshot, which another instance may have made.
-
-        Afterwards `digest()` and `snapshot()` are those of its maker. Raises ValueError for pieces that no snapshot of
-        this class makes, and has then changed nothing.
-        """
-        ...
+_FAILED: Final = Result.of(Outcome.FAILED, FAILED_INSIDE)
+"""Made beforehand: when memory is short there may be none left to make it."""
 
 
 class StateMachine:
@@ -162,24 +91,44 @@ class StateMachine:
 
     **What an operation raises.** Everything but `Rejected` gives one fixed text, SystemExit included, so that
     `exit()` in an application does not end a replica. KeyboardInterrupt alone passes through, the operation undone:
-    it is the person at the keyboard. How deep a recursion may go differs between hosts, so bound yours.
+    it is the person at the keyboard. How deep a recursion may go differs between hosts, and so does how much memory
+    there is: bound both, and do not catch RecursionError or MemoryError inside, where it would decide what happens.
 
-    Undoing is by a copy of the fields and a journal of Table writes. A snapshot copies references only, and shares
-    what they refer to with the state; `restore()` puts new Tables in the place of the old.
+    **What cannot be undone.** Undoing is by a copy of the fields and a journal of Table writes, each entered before the
+    write, so it does not matter where an operation was when it broke. It ends where Python ends: when the system kills
+    the interpreter or its C stack overflows nothing is left to undo, and a replica starts from its disk. When
+    memory runs out, or Ctrl-C comes, while it is being undone, that is tried once more; if it runs out again,
+    `execute()` raises MemoryError, and this machine refuses every later operation. What an operation did outside its
+    fields, it did.
+
+    A snapshot copies references only, and shares what they refer to with the state; `restore()` puts new Tables in the
+    place of the old.
     """
 
-    __slots__ = ("__dict__", "_checked", "_running", "last_failure")
+    __slots__ = ("__dict__", "_checked", "_running", "_scalars", "_table_names", "last_failure", "last_written")
 
     last_failure: BaseException | None
     """What last made an operation FAILED, with its traceback: for whoever debugs this replica, no part of the state."""
+    last_written: Written
+    """What the operation executed last changed, section by section (see `sections`): nothing where it failed.
+
+    A value written and put back is no change, so that this follows from the operation and the state alone.
+    """
+    _running: bool
+    _checked: bool
+    _scalars: Contents
+    _table_names: tuple[str, ...]
 
     def __new__(cls, *_args: Any, **_parameters: Any) -> Self:
         """Give the fields of the class body their first values, so that `__init__` finds them."""
         blueprint = _blueprint(cls)
         self = super().__new__(cls)
         self.last_failure = None
+        self.last_written = ()
         self._running = False
         self._checked = False
+        self._scalars = Contents()
+        self._table_names = ()
         self.__dict__.update(blueprint.defaults)
         self.__dict__.update((name, Table[Any, Any]()) for name in blueprint.tables)
         return self
@@ -205,7 +154,7 @@ class StateMachine:
         """Return another machine in this state, with Tables of its own: what either does leaves the other alone."""
         twin = type(self).__new__(type(self))
         twin.__dict__ = {name: copy(value) if type(value) is Table else value for name, value in self.__dict__.items()}
-        twin._checked = self._checked
+        twin._checked, twin._table_names = self._checked, self._table_names
         return twin
 
     def execute(self, operation: bytes, context: Context) -> Result:
@@ -214,6 +163,7 @@ class StateMachine:
             raise RuntimeError("an operation called execute(); call the other method directly")
         if not self._checked:
             self._check_first_state()
+        self.last_written = ()
         try:
             call = decode_operation(operation)
             entries = _blueprint(type(self)).entries
@@ -245,77 +195,111 @@ class StateMachine:
             self._check_first_state()
         self.__dict__ = read_fields(pieces, like=self.__dict__)
 
+    # The state as maps from bytes to bytes, for whoever runs the machine: what checkpoints cover and replicas exchange.
+
+    def sections(self) -> tuple[Contents, ...]:
+        """Return the state as it is stored: one map of all scalars, then one for each Table, by the names of fields.
+
+        The first is brought up to date by the call. Whoever writes to them calls `adopt` afterwards.
+        """
+        if not self._checked:
+            self._check_first_state()
+        write_scalars(self._scalars, self.__dict__)
+        return (self._scalars, *(self.__dict__[name]._contents for name in self._table_names))
+
+    def section_names(self) -> tuple[str, ...]:
+        """Return what the sections are called: nothing for the scalars, whose keys are their names, then the Tables."""
+        return ("", *self._table_names)
+
+    def adopt(self) -> None:
+        """Take the values of scalars from their section, which somebody else wrote.
+
+        Raises EncodingError for one that no machine with these fields writes, and has then changed no field.
+        """
+        self.__dict__.update(read_scalars(self._scalars, like=self.__dict__))
+
     def _run(self, entry: Entry, values: Mapping[str, Plain], context: Context) -> Result:
         before = dict(self.__dict__)
-        tables = [value for value in before.values() if type(value) is Table]
+        tables: list[Contents] = [before[name]._contents for name in self._table_names]
         keep = False
         self._running = True
-        for table in tables:
-            table._begin()
         try:
+            for table in tables:
+                table.begin()
             payload = _encode_returned(entry, entry.signature.call(self, values, context))
             if len(payload) > context.answer_bytes:
                 raise _Broken(f"{entry.spec.name}() returned more than the {context.answer_bytes} bytes left for it")
-            self._check_fields(entry.spec.name, before)
-            if entry.spec.is_query:
-                self._check_unchanged(entry.spec.name, before, tables)
+            written = self._written(entry.spec.name, before, tables)
+            if written and entry.spec.is_query:
+                raise _Broken(f"{entry.spec.name}() is a query and must change nothing; mark it @operation if it may")
+            result = Result(Outcome.OK, payload)
+            self.last_written = written
             keep = True
-            return Result(Outcome.OK, payload)
+            return result
         except KeyboardInterrupt:
             raise
-        except _Broken as broken:
-            self.last_failure = broken
-            return Result.of(Outcome.FAILED, broken.text)
         except BaseException as error:
-            return self._refuse(error)
+            return self._refuse(entry.spec.name, error)
         finally:
-            for table in tables:
-                if keep:
-                    table._commit()
-                else:
-                    table._rollback()
-            if not keep:
-                self.__dict__ = before
-            self._running = False
+            try:
+                self._close(before, tables, keep)
+            except BaseException as error:
+                # Once more from the start, after which nothing is left half done.
+                self._close(before, tables, keep)
+                if isinstance(error, KeyboardInterrupt):
+                    raise
 
-    def _refuse(self, error: BaseException) -> Result:
-        """Return the result for what the application raised; its text is the application's own for Rejected only."""
+    def _close(self, before: dict[str, Any], tables: list[Contents], keep: bool) -> None:
+        """Keep or undo what an operation did. To do it twice is to do it once."""
+        for table in tables:
+            if keep:
+                table.commit()
+            else:
+                table.rollback()
+        if not keep:
+            self.__dict__ = before
+        self._running = False
+
+    def _refuse(self, name: str, error: BaseException) -> Result:
+        """Return the result for what an operation raised; its text is the application's own for Rejected only."""
         try:
             if isinstance(error, Rejected):
                 return Result.of(Outcome.REJECTED, _exact_text(error.message))
+            self.last_failure = error
+            if isinstance(error, _Broken):
+                return Result.of(Outcome.FAILED, error.text)
+            if type(error) is EntryTooLarge:
+                return Result.of(Outcome.FAILED, _Broken(f"{name}() stored too much: {error}").text)
         except Exception as second:
             # A message that is no text or cannot be encoded, or a subclass that never set one.
-            error = second
-        self.last_failure = error
-        return Result.of(Outcome.FAILED, FAILED_INSIDE)
+            self.last_failure = second
+        return _FAILED
 
-    def _check_fields(self, name: str, before: Mapping[str, Any]) -> None:
-        """Raise _Broken unless the fields are those of before, each holding what a field may hold."""
-        for field in sorted({**before, **self.__dict__}):
-            if field not in self.__dict__:
-                raise _Broken(f"{name}() deleted the field {field}; give it a value that means nothing, such as None")
-            if field not in before:
-                raise _Broken(f"{name}() set a new field {field}; declare it in the class body")
-            value = self.__dict__[field]
-            if value is before[field]:
-                continue
-            if type(value) is Table or type(before[field]) is Table:
+    def _written(self, name: str, before: Mapping[str, Any], tables: list[Contents]) -> Written:
+        """Return what an operation wrote. By content, since which equal values are one object differs between hosts.
+
+        Raises _Broken unless the fields are those of before, each holding what a field may hold.
+        """
+        after = self.__dict__
+        if after.keys() != before.keys():
+            raise _other_fields(name, before, after)
+        written: list[tuple[int, bytes, bytes | None]] = []
+        for field in sorted([field for field, value in after.items() if value is not before[field]]):
+            value, old = after[field], before[field]
+            if type(value) is Table or type(old) is Table:
                 raise _Broken(
                     f"{name}() assigned a Table to the field {field}, or replaced one; use clear() and update()"
                 )
             try:
-                check_immutable(value)
+                encoded = encode_field(field, value)
             except EncodingError as error:
                 raise _Broken(f"{name}() left the field {field} with a value it cannot hold: {error}") from None
-
-    def _check_unchanged(self, name: str, before: Mapping[str, Any], tables: list[Table[Any, Any]]) -> None:
-        """Raise _Broken if a query wrote. By content, since which equal values are one object differs between hosts."""
-        fields_changed = any(
-            value is not before[field] and encode_plain(value) != encode_plain(before[field])
-            for field, value in self.__dict__.items()
-        )
-        if fields_changed or any(table._changed() for table in tables):
-            raise _Broken(f"{name}() is a query and must change nothing; mark it @operation if it may")
+            if encoded != encode(old):
+                written.append((0, field.encode(), encoded))
+        for number, table in enumerate(tables, 1):
+            if table.journal:
+                written += [(number, key, now) for key, old in table.journal.items() if (now := table.get(key)) != old]
+        return tuple(written)
 
     def _check_first_state(self) -> None:
         """Raise MachineError unless every field has a value, of a kind that a field may hold."""
@@ -331,10 +315,19 @@ class StateMachine:
                     raise MachineError(f"{owner}.{other} and {owner}.{field} are one Table; give each its own")
                 continue
             try:
-                check_immutable(value)
+                encode_field(field, value)
             except EncodingError as error:
                 raise MachineError(f"{owner}.{field} cannot be a field: {error}") from None
+        self._table_names = tuple(sorted(field for field, value in self.__dict__.items() if type(value) is Table))
         self._checked = True
+
+
+def _other_fields(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> _Broken:
+    for field in sorted(before):
+        if field not in after:
+            return _Broken(f"{name}() deleted the field {field}; give it a value that means nothing, such as None")
+    field = min(field for field in after if field not in before)
+    return _Broken(f"{name}() set a new field {field}; declare it in the class body, as in {field}: int = 0")
 
 
 class _Broken(Exception):

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from pbft.annotations import check_immutable
+from pbft.contents import Contents
 from pbft.encoding import EncodingError, decode_plain, digest, encode_plain
+from pbft.fields import encode_field
 from pbft.pieces import Pieces, read_items
 from pbft.table import Table
 
@@ -18,6 +19,8 @@ _TABLE: Final = b"table"
 _VALUE: Final = b"value"
 _END: Final = b""
 """Ends a Table's items: no encoded key is empty."""
+_IS_TABLE: Final = b""
+"""Stands among the scalars where a Table has their name: no encoded value is empty."""
 
 
 def digest_fields(fields: Mapping[str, Any]) -> bytes:
@@ -72,7 +75,7 @@ def read_fields(pieces: Iterable[bytes], like: Mapping[str, Any]) -> dict[str, A
             found[name] = Table._of_stored(_read_table(items))
         else:
             found[name] = decode_plain(_next(items))
-            check_immutable(found[name])
+            encode_field(name, found[name])
     if next(items, None) is not None:
         raise EncodingError("a snapshot of other fields: there are more than this state has")
     return {name: found[name] for name in like}
@@ -88,3 +91,27 @@ def _next(items: Iterator[bytes]) -> bytes:
     if item is None:
         raise EncodingError("a snapshot that ends before the last field")
     return item
+
+
+def write_scalars(section: Contents, fields: Mapping[str, Any]) -> None:
+    """Bring a section of the state up to date: the values of all scalars by name, and which names are Tables."""
+    for name, value in fields.items():
+        section.write(name.encode(), _IS_TABLE if type(value) is Table else encode_plain(value))
+
+
+def read_scalars(section: Contents, like: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scalars of a section, which must have the names and kinds of `like`.
+
+    Raises EncodingError for a section that no state with such fields writes.
+    """
+    if sorted(section) != sorted(name.encode() for name in like):
+        raise EncodingError(f"a state of other fields than {', '.join(sorted(like)) or 'none'}")
+    found = {}
+    for name, value in like.items():
+        encoded = section.get(name.encode())
+        if (type(value) is Table) is not (encoded == _IS_TABLE) or encoded is None:
+            raise EncodingError(f"a state in which the field {name} is of another kind")
+        if encoded != _IS_TABLE:
+            found[name] = decode_plain(encoded)
+            encode_field(name, found[name])
+    return found

@@ -1,7 +1,7 @@
 """A dict whose content has a digest, for the part of a state that grows.
 
-Owns: keys, values and their order, the digest over them, and the journal that undoes an operation's writes. Knows
-nothing of state machines or replicas.
+Owns: how keys and values are stored, the order they come in, and how large an item may be. What is stored lies in
+`pbft.contents`, which machines and replicas work on. Knows nothing of either.
 """
 
 from __future__ import annotations
@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, Generic, TypeVar, overload
 
-from pbft.encoding import EncodingError, decode_plain, digest, encode, encode_plain
+from pbft.contents import Contents
+from pbft.encoding import EncodingError, check_plain, decode_plain, encode, encode_plain
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 _KEY_TYPES: Final = (str, bytes, int)
+
+ENTRY_BYTES: Final = 1024 * 1024
+"""The most bytes of one value with its key, encoded: what a replica that catches up is sent in one piece."""
+
+
+class EntryTooLarge(ValueError):
+    """A value that has more than ENTRY_BYTES with its key. The message says so, and what to do instead."""
 
 
 class Table(MutableMapping[K, V], Generic[K, V]):
@@ -23,6 +31,8 @@ class Table(MutableMapping[K, V], Generic[K, V]):
     Keys are str, bytes or int, exactly: a bool is refused, and 1, "1" and b"1" are three keys. Values are None,
     bool, int within 64 bits, str, bytes, and tuples, lists and dicts with str keys of these.
 
+    A value and its key have at most ENTRY_BYTES, 1 MiB, together; what is larger belongs into several.
+
     Values are stored encoded. What you get is a copy, and changing it changes nothing: write it back with
     `table[key] = value`. A list comes back as a tuple.
 
@@ -30,61 +40,84 @@ class Table(MutableMapping[K, V], Generic[K, V]):
     bytes, then text, each of the latter two from short to long. As with a dict, adding or removing keys while
     iterating raises RuntimeError (iterate over `list(table)` instead), and replacing values is fine.
 
-    Equal content has an equal `digest()`. Today that costs as much as there is content. A later version keeps a
-    Merkle trie inside, so that it costs what has changed; this face stays as it is.
+    Equal content has an equal `digest()`: the root of a Merkle trie.
+
+    **What it costs.** Reading or writing an item takes the same time however many there are, and so do `len`, `in` and
+    `setdefault`. Iteration sorts all keys first, unless none came or went since the last time; `popitem` does too, but
+    one `popitem` after the other sorts once. `digest()` costs what was written since it was asked for last, each key
+    with its way to the root: about five nodes in a million items. `copy()` takes one step for each item.
     """
 
-    __slots__ = ("_digest", "_items", "_journal", "_shape_changes")
+    __slots__ = ("_contents", "_order", "_ordered_at")
 
     def __init__(self, items: Mapping[K, V] | Iterable[tuple[K, V]] = ()) -> None:
-        self._items: dict[bytes, bytes] = {}
-        self._digest: bytes | None = None
-        self._journal: dict[bytes, bytes | None] | None = None
-        self._shape_changes = 0
+        self._contents = Contents()
+        self._order: list[bytes] = []
+        self._ordered_at = -1
         self.update(items)
 
     def digest(self) -> bytes:
         """Return 32 bytes that depend on the content only."""
-        if self._digest is None:
-            parts = (part for key in sorted(self._items) for part in (key, self._items[key]))
-            self._digest = digest(b"pbft/table", *parts)
-        return self._digest
+        return self._contents.freeze().digest
 
     def __getitem__(self, key: K) -> V:
-        encoded = _encode_key(key)
-        if encoded not in self._items:
+        encoded = self._contents.get(_encode_key(key))
+        if encoded is None:
             raise KeyError(key)
-        value: V = decode_plain(self._items[encoded])
+        value: V = decode_plain(encoded)
         return value
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._write(_encode_key(key), encode_plain(value))
+        encoded_key, encoded = _encode_key(key), encode_plain(value)
+        if len(encoded_key) + len(encoded) > ENTRY_BYTES:
+            raise EntryTooLarge(
+                f"a Table's value and its key have at most {ENTRY_BYTES} bytes together, these have "
+                f"{len(encoded_key) + len(encoded)}; spread the value over several keys"
+            )
+        self._contents.write(encoded_key, encoded)
 
     def __delitem__(self, key: K) -> None:
         encoded = _encode_key(key)
-        if encoded not in self._items:
+        if encoded not in self._contents:
             raise KeyError(key)
-        self._write(encoded, None)
+        self._contents.write(encoded, None)
 
     def __contains__(self, key: object) -> bool:
-        return _encode_key(key) in self._items
+        return self._contents.get(_encode_key(key)) is not None
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._contents)
 
     def __iter__(self) -> Iterator[K]:
-        expected = self._shape_changes
-        for encoded in sorted(self._items):
+        return self._iterate(self._ordered(), self._contents.shape_changes)
+
+    def _iterate(self, order: list[bytes], expected: int) -> Iterator[K]:
+        for encoded in reversed(order):
+            if self._contents.shape_changes != expected:
+                break
             key: K = decode_plain(encoded)
             yield key
-            if self._shape_changes != expected:
-                raise RuntimeError("a Table was given or lost keys while being iterated over; iterate over list(table)")
+        if self._contents.shape_changes != expected:
+            raise RuntimeError("a Table was given or lost keys while being iterated over; iterate over list(table)")
 
-    def __copy__(self) -> Table[K, V]:
-        """Return another Table with this content, which writes to either leave alone, as with a dict."""
+    def _ordered(self) -> list[bytes]:
+        """Return all keys, encoded, the last one first: so that `popitem` shortens the list at its end."""
+        if self._ordered_at != self._contents.shape_changes:
+            self._order = sorted(self._contents, reverse=True)
+            self._ordered_at = self._contents.shape_changes
+        return self._order
+
+    def copy(self) -> Table[K, V]:
+        """Return another Table with this content, which writes to either leave alone."""
         twin: Table[K, V] = Table()
-        twin._items, twin._digest = self._items.copy(), self._digest
+        twin._contents = self._contents.copy()
         return twin
+
+    __copy__ = copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For pickle and for copy.deepcopy: what was written when is nobody else's concern.
+        return Table, (dict(self),)
 
     def __repr__(self) -> str:
         return f"<Table of {len(self)} items>"
@@ -101,41 +134,26 @@ class Table(MutableMapping[K, V], Generic[K, V]):
 
     def popitem(self) -> tuple[K, V]:
         """Remove and return the first item in the order of iteration. Raises KeyError when there is none."""
-        if not self._items:
+        order = self._ordered()
+        if not order:
             raise KeyError("the Table is empty")
-        first = min(self._items)
-        item: tuple[K, V] = (decode_plain(first), decode_plain(self._items[first]))
-        self._write(first, None)
+        first = order[-1]
+        item: tuple[K, V] = (decode_plain(first), decode_plain(self._contents.get(first) or b""))
+        self._contents.write(first, None)
+        order.pop()
+        self._ordered_at = self._contents.shape_changes
         return item
 
     def clear(self) -> None:
         """Remove every item."""
-        for encoded in list(self._items):
-            self._write(encoded, None)
-
-    def _write(self, key: bytes, value: bytes | None) -> None:
-        """Store or remove (None) one encoded value: the only place that changes the content."""
-        old = self._items.get(key)
-        if self._journal is not None:
-            self._journal.setdefault(key, old)
-        self._put(key, value, old)
-
-    def _put(self, key: bytes, value: bytes | None, old: bytes | None) -> None:
-        if value == old:
-            return
-        if (old is None) != (value is None):
-            self._shape_changes += 1
-        if value is None:
-            del self._items[key]
-        else:
-            self._items[key] = value
-        self._digest = None
+        for encoded in list(self._contents):
+            self._contents.write(encoded, None)
 
     # What is stored leaves and enters here for snapshots.
 
     def _stored(self) -> dict[bytes, bytes]:
         """Return the content as it is stored, by encoded key: a copy of the references, since the bytes are shared."""
-        return self._items.copy()
+        return {key: self._contents.get(key) or b"" for key in self._contents}
 
     @classmethod
     def _of_stored(cls, items: Iterable[tuple[bytes, bytes]]) -> Table[K, V]:
@@ -148,36 +166,29 @@ class Table(MutableMapping[K, V], Generic[K, V]):
         for key, value in items:
             if key <= previous:
                 raise EncodingError("the keys of a Table's snapshot ascend; these do not")
-            if type(decode_plain(key)) not in _KEY_TYPES:
-                raise EncodingError("a Table's snapshot holds a key that is neither str, bytes nor int")
-            decode_plain(value)
-            table._items[key] = value
+            check_stored(key, value)
+            table._contents.write(key, value)
             previous = key
         return table
 
-    # The journal belongs to StateMachine, which opens it before an operation and closes it after.
 
-    def _begin(self) -> None:
-        """Remember from now on what every write replaces."""
-        self._journal = {}
-
-    def _changed(self) -> bool:
-        """Whether the content differs from what it was at `_begin`."""
-        journal = self._journal or {}
-        return any(self._items.get(key) != old for key, old in journal.items())
-
-    def _commit(self) -> None:
-        """Keep what was written since `_begin`."""
-        self._journal = None
-
-    def _rollback(self) -> None:
-        """Undo what was written since `_begin`."""
-        journal, self._journal = self._journal or {}, None
-        for key, old in journal.items():
-            self._put(key, old, self._items.get(key))
+def check_stored(key: bytes, value: bytes) -> None:
+    """Refuse an encoded key or value that no Table stores. Raises EncodingError."""
+    if type(decode_plain(key)) not in _KEY_TYPES:
+        raise EncodingError("a Table's snapshot holds a key that is neither str, bytes nor int")
+    if len(key) + len(value) > ENTRY_BYTES:
+        raise EncodingError(f"a Table's snapshot holds an item of more than {ENTRY_BYTES} bytes")
+    decode_plain(value)
 
 
 def _encode_key(key: object) -> bytes:
-    if type(key) not in _KEY_TYPES:
-        raise TypeError(f"a Table's keys are str, bytes or int, not {type(key).__name__}")
-    return encode(key) if type(key) is bytes else encode_plain(key)
+    kind = type(key)
+    if kind is not str and kind is not bytes:
+        if kind is not int:
+            raise TypeError(f"a Table's keys are str, bytes or int, not {kind.__name__}")
+        check_plain(key)
+    try:
+        return encode(key)
+    except UnicodeEncodeError:
+        check_plain(key)
+        raise

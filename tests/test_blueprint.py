@@ -80,7 +80,7 @@ def contextual(self: Any, context: Context) -> None: ...
         (lambda: made(seen=Table(), annotations={"seen": Table[str, int]}), "Bad.seen is one Table shared"),
         (lambda: made(seen=None, annotations={"seen": Table[str, int]}), "Bad.seen is a Table with the value None"),
         (lambda: made(annotations={"seen": list[int]}), "field Bad.seen is annotated list[int], which can be changed"),
-        (lambda: made(annotations={"seen": float}), "field Bad.seen is annotated float is not supported: use int"),
+        (lambda: made(annotations={"seen": float}), "field Bad.seen is annotated float, which no field holds; use int"),
         (lambda: made(annotations={"seen": Table[str, int] | None}), "field Bad.seen is annotated"),
         (lambda: made(seen=0.5, annotations={"seen": Any}), "Bad.seen cannot be a field: a value of type float"),
         (lambda: made(annotations={"seen": "Nowhere"}), "the annotations of Bad cannot be read: name 'Nowhere'"),

@@ -87,6 +87,6 @@ def test_the_count_knows_a_test_with_a_liar_from_one_without() -> None:
     """It finds the liar in what a test calls, and none where there is none."""
     lying = with_a_liar()
     assert "scenarios/test_byzantine_backups.py::test_r1_silent_backups_are_not_missed" in lying
-    assert "scenarios/test_byzantine_sources.py::test_r7_wrong_chunks_are_refused_and_others_asked" in lying
+    assert "scenarios/test_byzantine_sources.py::test_r7_wrong_nodes_are_refused_and_others_asked" in lying
     assert "scenarios/test_faults.py::test_crashed_backups_are_not_missed" not in lying
     assert "test_table.py" not in " ".join(lying)

@@ -22,7 +22,7 @@ from pbft.machine import (
     operation,
 )
 from pbft.pieces import cut_items, read_items
-from pbft.table import Table
+from pbft.table import ENTRY_BYTES, Table
 from tests.kiosk import Kiosk, kiosk, run
 
 PIECE = SNAPSHOT_PIECE_BYTES
@@ -256,6 +256,8 @@ def test_the_items_of_a_snapshot() -> None:
         ((*GOOD[:2], encode({"a": 1}), *GOOD[3:]), "a dict can be changed unseen"),
         ((*GOOD[:2], encode([1, {}]), *GOOD[3:]), "a dict can be changed unseen"),
         ((*GOOD[:2], encode(1.5), *GOOD[3:]), "type float cannot be stored"),
+        ((*GOOD[:2], encode("x" * ENTRY_BYTES), *GOOD[3:]), "at most 1048576 bytes together"),
+        ((*GOOD[:5], encode("a"), encode("x" * ENTRY_BYTES), b""), "an item of more than 1048576 bytes"),
     ],
 )
 def test_pieces_that_no_machine_of_the_class_makes_are_refused(items: tuple[bytes, ...], sentence: str) -> None:

@@ -130,7 +130,16 @@ def test_no_generated_group_is_committed() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["scripts/launch", "scripts/test", "scripts/check", "scripts/soak", "scripts/screenshot", ".ci/run"]
+    "script",
+    [
+        "scripts/launch",
+        "scripts/test",
+        "scripts/bench",
+        "scripts/check",
+        "scripts/soak",
+        "scripts/screenshot",
+        ".ci/run",
+    ],
 )
 def test_scripts_run_as_they_are(script: str) -> None:
     """A fresh clone can run each script: the mode is set, and bash can read it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -12,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from pbft.contents import Contents
 from pbft.encoding import MAX_INTEGER, EncodingError, encode_plain
-from pbft.table import Table
+from pbft.table import ENTRY_BYTES, EntryTooLarge, Table
+from pbft.trie import LEAF_ENTRIES
+from tests.interrupting import codes, cut_short
 
 keys = st.sampled_from(["", "a", "b", "aa", "é", b"", b"a", b"aa", 0, 1, -1, 24, 2**63]) | st.integers(-5, 5)
 values = st.sampled_from([0, 1, True, None, "x", b"x", (1, (2, "y")), {"k": (1,)}]) | st.integers(0, 9)
@@ -176,7 +180,7 @@ def test_rollback_puts_back_what_was_replaced_added_and_removed() -> None:
     """The journal remembers the first value of each key, however often it is written."""
     table: Table[str, Any] = Table({"kept": 1, "changed": 2, "removed": 3, "again": 4})
     before, digest = dict(table), table.digest()
-    table._begin()
+    table._contents.begin()
     table["changed"] = 20
     table["changed"] = 21
     table["added"] = 5
@@ -185,32 +189,32 @@ def test_rollback_puts_back_what_was_replaced_added_and_removed() -> None:
     table["again"] = 40
     del table["added"]
     table["added"] = 6
-    assert table._changed()
-    table._rollback()
+    assert table._contents.changed
+    table._contents.rollback()
 
     assert dict(table) == before
     assert table.digest() == digest
-    assert not table._changed()
+    assert not table._contents.changed
 
 
 def test_commit_keeps_and_ends_the_journal() -> None:
     """A rollback after a commit has nothing to undo."""
     table = Table({"a": 1})
-    table._begin()
+    table._contents.begin()
     table["a"] = 2
-    table._commit()
-    table._rollback()
+    table._contents.commit()
+    table._contents.rollback()
     assert dict(table) == {"a": 2}
 
 
 def test_writing_back_the_same_is_no_change() -> None:
     """What counts is content: a value put away and restored is unchanged."""
     table = Table({"a": 1})
-    table._begin()
+    table._contents.begin()
     table["a"] = 1
     del table["a"]
     table["a"] = 1
-    assert not table._changed()
+    assert not table._contents.changed
 
 
 @given(st.dictionaries(keys, values))
@@ -258,6 +262,128 @@ def test_a_copy_is_a_table_of_its_own() -> None:
     assert twin.digest() == Table({"a": 1, "b": 2}).digest()
 
 
+def test_a_copy_is_read_in_order_at_once() -> None:
+    """By each of the ways to copy; a deep copy and a pickled one are Tables of their own as well."""
+    table: Table[Any, Any] = Table({"b": 2, "a": (1, {"k": b"v"}), 3: None})
+    for twin in (table.copy(), copy.copy(table), copy.deepcopy(table), pickle.loads(pickle.dumps(table))):
+        assert list(twin) == [3, "a", "b"]
+        assert twin.digest() == table.digest()
+        twin["c"] = 1
+        twin["b"] = 0
+        assert list(table.items()) == [(3, None), ("a", (1, {"k": b"v"})), ("b", 2)]
+
+
+def test_an_iterator_belongs_to_the_keys_of_its_beginning() -> None:
+    """As with a dict: a key that came or went before the first step, or after the last, is noticed."""
+    table = Table({"a": 1, "b": 2})
+    for steps in (0, 1, 2):
+        iterator = iter(table)
+        for _ in range(steps):
+            next(iterator)
+        table[f"new-{steps}"] = 1
+        with pytest.raises(RuntimeError, match="while being iterated over"):
+            next(iterator)
+
+
+def test_items_come_out_in_order_however_keys_come_and_go() -> None:
+    """What was sorted once is used again only for the keys it was made of."""
+    table: Table[int, int] = Table((number, 0) for number in range(10))
+    assert list(table) == list(range(10))
+    assert table.popitem() == (0, 0)
+    table[1] = 7
+    assert table.popitem() == (1, 7)
+    del table[3]
+    table[0] = 5
+    assert list(table) == [0, 2, 4, 5, 6, 7, 8, 9]
+    assert table.popitem() == (0, 5)
+    assert [table.popitem()[0] for _ in range(7)] == [2, 4, 5, 6, 7, 8, 9]
+    assert list(table) == []
+
+
+def test_taking_item_after_item_sorts_once() -> None:
+    """A queue of many is emptied in a time that grows with their number, not with its square."""
+    table: Table[int, None] = Table(dict.fromkeys(range(2_000)))
+    order = table._ordered()
+    while table:
+        table.popitem()
+        assert table._ordered() is order
+
+
+def test_an_item_has_at_most_a_mebibyte() -> None:
+    """Key and value together, as stored; the sentence says what to do, and the item stays as it was."""
+    table: Table[str, bytes | None] = Table({"k": b"before"})
+    room = ENTRY_BYTES - len(encode_plain("k")) - 5
+    table["k"] = bytes(room)
+    assert len(table["k"] or b"") == room
+    for key, value in (("k", bytes(room + 1)), ("kk", bytes(room)), ("k" * ENTRY_BYTES, None)):
+        size = len(encode_plain(key)) + len(encode_plain(value))
+        says = (
+            f"a Table's value and its key have at most 1048576 bytes together, these have {size}; "
+            "spread the value over several keys"
+        )
+        with pytest.raises(EntryTooLarge, match=says):
+            table[key] = value
+        with pytest.raises(EntryTooLarge, match=says):
+            Table({key: value})
+    assert list(table) == ["k"]
+    assert len(table["k"] or b"") == room
+
+
+FACE = codes(Table, Contents)
+
+
+def test_writes_cut_short_anywhere_are_undone() -> None:
+    """Before every single instruction of a Table's methods: items, order and digest are as before, and stay right."""
+    items: dict[Any, Any] = dict.fromkeys(range(LEAF_ENTRIES + 2), "x")
+    digest = Table(items).digest()
+
+    def attempt(at: int) -> bool:
+        table: Table[Any, Any] = Table(items)
+        assert list(table) == list(items)
+        table._contents.begin()
+        cut = cut_short(lambda: write_in_every_way(table), at, MemoryError, FACE)
+        table._contents.rollback()
+        assert list(table.items()) == list(items.items())
+        assert table.digest() == digest
+        assert table.popitem() == (0, "x")
+        assert next(iter(table)) == 1
+        table[0] = "x"
+        assert table.digest() == digest
+        return cut
+
+    at = 0
+    while attempt(at):
+        at += 3
+    assert at > 600
+
+
+def test_taking_an_item_cut_short_anywhere_takes_it_or_not() -> None:
+    """The order is that of the keys that are there, also where nobody undoes anything."""
+    at, cut = 0, True
+    while cut:
+        table = Table({1: "a", 2: "b", 3: "c"})
+        assert list(table) == [1, 2, 3]
+        cut = cut_short(table.popitem, at, KeyboardInterrupt, FACE)
+        assert list(table) == ([1, 2, 3] if 1 in table else [2, 3])
+        keys = [table.popitem()[0] for _ in range(len(table))]
+        assert keys in ([1, 2, 3], [2, 3])
+        at += 1
+    assert at > 50
+
+
+def write_in_every_way(table: Table[Any, Any]) -> None:
+    table[0] = "other"
+    table["new"] = 1
+    del table[1]
+    table.popitem()
+    table.update({2: "y", "more": 2})
+    table.setdefault("even more", 3)
+    assert len(list(table)) == len(table)
+    table.pop(3)
+    for number in range(4, LEAF_ENTRIES + 2):
+        table.pop(number)
+
+
 class AgainstDict(RuleBasedStateMachine):
     """A Table and a plain dict, given the same commands, journal included."""
 
@@ -287,6 +413,16 @@ class AgainstDict(RuleBasedStateMachine):
             assert self.model.pop(key) == value
 
     @rule()
+    def copy(self) -> None:
+        if self.saved is None:
+            self.table = self.table.copy()
+
+    @rule(items=st.dictionaries(keys, values, min_size=20))
+    def update(self, items: dict[Any, Any]) -> None:
+        self.table.update(items)
+        self.model.update(items)
+
+    @rule()
     def clear(self) -> None:
         self.table.clear()
         self.model.clear()
@@ -294,7 +430,7 @@ class AgainstDict(RuleBasedStateMachine):
     @precondition(lambda self: self.saved is None)
     @rule()
     def begin(self) -> None:
-        self.table._begin()
+        self.table._contents.begin()
         self.saved = dict(self.model)
 
     @precondition(lambda self: self.saved is not None)
@@ -302,15 +438,17 @@ class AgainstDict(RuleBasedStateMachine):
     def end(self, keep: bool) -> None:
         assert self.saved is not None
         if keep:
-            self.table._commit()
+            self.table._contents.commit()
         else:
-            self.table._rollback()
+            self.table._contents.rollback()
             self.model = self.saved
         self.saved = None
 
     @invariant()
     def agree(self) -> None:
         assert dict(self.table.items()) == self.model
+        encoded = [encode_plain(key) for key in self.table]
+        assert encoded == sorted(encoded)
         assert len(self.table) == len(self.model)
         assert all(key in self.table for key in self.model)
         # Compared with a Table made afresh, so that a digest kept too long shows.

@@ -13,9 +13,11 @@ import typer
 
 from pbft.cli.apps import apps
 from pbft.cli.arguments import command
+from pbft.cli.bench import app as bench
 from pbft.cli.byzzfuzz import byzzfuzz
 from pbft.cli.call import call
 from pbft.cli.dashboard import dashboard
+from pbft.cli.doctor import doctor
 from pbft.cli.events import events
 from pbft.cli.evidence import app as evidence
 from pbft.cli.explain import explain
@@ -48,6 +50,7 @@ for function in (
     dashboard,
     status,
     explain,
+    doctor,
     events,
     call,
     shell,
@@ -62,6 +65,7 @@ for function in (
 ):
     command(app, function.__name__, function)
 command(app, "launch", launch, hidden=True)
+app.add_typer(bench, name="bench")
 app.add_typer(evidence, name="evidence")
 app.add_typer(keys, name="key")
 

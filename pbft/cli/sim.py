@@ -36,6 +36,16 @@ PlantOption = Annotated[
     ),
 ]
 
+StagedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--staged",
+        metavar="STAGE",
+        show_default=False,
+        help="Set up what chance meets seldom: views, states (one replica takes a state over), service, hoard, starve.",
+    ),
+]
+
 
 def sim(
     seed: Annotated[
@@ -49,15 +59,17 @@ def sim(
         Path | None, typer.Option("--save", metavar="FILE", show_default=False, help="Write the run's plan to a file.")
     ] = None,
     replicas: ReplicasOption = None,
+    staged: StagedOption = None,
     plant: PlantOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay one simulated run: its plan, and what came of it. Ends with 1 when it broke an invariant."""
     check_replicas(replicas)
+    check_staged(staged)
     check_plant(plant)
     from pbft.testing.swarm import report_plan, write_plan
 
-    chosen, replay = _choose(seed, plan, replicas, plant)
+    chosen, replay = _choose(seed, plan, replicas, staged, plant)
     if save is not None:
         write_plan(save, chosen)
     if not as_json:
@@ -76,7 +88,9 @@ def sim(
         raise typer.Exit(ExitCode.REJECTED)
 
 
-def _choose(seed: int | None, path: Path | None, replicas: int | None, plant: str | None) -> tuple[Plan, str]:
+def _choose(
+    seed: int | None, path: Path | None, replicas: int | None, staged: str | None, plant: str | None
+) -> tuple[Plan, str]:
     """Return the run that is asked for, and the command that shows it again."""
     from pbft.testing.swarm import Plan, command, read_plan, replay_command
 
@@ -84,9 +98,11 @@ def _choose(seed: int | None, path: Path | None, replicas: int | None, plant: st
         raise Failure("say which run, by --seed S or by --plan FILE" + ("" if seed is None else ", not by both"))
     if path is None:
         assert seed is not None
-        return Plan.draw(seed, replicas), command(seed, plant, replicas)
+        return Plan.draw(seed, replicas, staged), command(seed, plant, replicas, staged)
     if replicas is not None:
         raise Failure("a plan says how many replicas it has: leave out --replicas")
+    if staged is not None:
+        raise Failure("a plan is staged as it says: leave out --staged")
     return read_plan(path), replay_command(path, plant)
 
 
@@ -96,6 +112,16 @@ def check_replicas(replicas: int | None) -> None:
 
     if replicas is not None and not MIN_REPLICAS <= replicas <= MOST_SIMULATED:
         raise Failure(f"a simulated group has {MIN_REPLICAS} to {MOST_SIMULATED} replicas, not {replicas}")
+
+
+def check_staged(staged: str | None) -> None:
+    """Refuse a stage that there is not."""
+    if staged is None:
+        return
+    from pbft.testing.swarm import STAGES
+
+    if staged not in STAGES:
+        raise Failure(f"there is no stage {quote(staged)}{suggest(staged, STAGES)}")
 
 
 def check_plant(plant: str | None) -> None:

@@ -15,7 +15,17 @@ import typer
 from pbft.cli.output import say, say_json
 from pbft.cli.runs import JobsOption, is_watched, leave, progress, read_range, say_failure, say_interrupted
 from pbft.cli.shrunk import shrink_and_keep
-from pbft.cli.sim import PlantOption, ReplicasOption, check_plant, check_replicas, describe, say_lines, words
+from pbft.cli.sim import (
+    PlantOption,
+    ReplicasOption,
+    StagedOption,
+    check_plant,
+    check_replicas,
+    check_staged,
+    describe,
+    say_lines,
+    words,
+)
 from pbft.cli.sums import Sums, told_paths
 from pbft.cli.where import JsonOption
 from pbft.console.outcome import Failure
@@ -31,6 +41,7 @@ _FEW: Final = 4
 def swarm(
     seeds: Annotated[str, typer.Option("--seeds", metavar="A:B", help="The seeds from A up to, not including, B.")],
     replicas: ReplicasOption = None,
+    staged: StagedOption = None,
     plant: PlantOption = None,
     jobs: JobsOption = None,
     no_shrink: Annotated[bool, typer.Option("--no-shrink", help="Do not shrink what fails to a smaller plan.")] = False,
@@ -45,6 +56,7 @@ def swarm(
     """
     numbers = read_range("--seeds", seeds, "seed")
     check_replicas(replicas)
+    check_staged(staged)
     check_plant(plant)
     if save.exists() and not save.is_dir():
         raise Failure(f"--save takes a folder, and {quote(str(save))} is a file")
@@ -58,13 +70,13 @@ def swarm(
             progress("seed", len(numbers), as_json) as advance,
             Pool(1 if len(numbers) <= _FEW else jobs) as pool,
         ):
-            for done in pool.reports(numbers, plant, replicas):
+            for done in pool.reports(numbers, plant, replicas, staged):
                 sums.count(done)
                 advance()
                 _show(done, as_json)
         seconds = time.perf_counter() - began
         for oracle, seed in sums.found.items() if not no_shrink else ():
-            shrink_and_keep(Plan.draw(seed, replicas), oracle, plant, save, as_json)
+            shrink_and_keep(Plan.draw(seed, replicas, staged), oracle, plant, save, as_json)
     except KeyboardInterrupt:
         interrupted = True
         seconds = time.perf_counter() - began

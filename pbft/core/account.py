@@ -13,6 +13,7 @@ from pbft.core.early import Early
 from pbft.core.execution import Execution
 from pbft.core.group import Group, ReplicaId
 from pbft.core.log import Log
+from pbft.core.recall import Recollection
 from pbft.core.repair import Repair
 from pbft.core.requests import WaitingRequests
 from pbft.core.service import Service
@@ -37,6 +38,7 @@ class Account:
     view_changes: ViewChanges
     checkpoints: Checkpoints
     transfer: Transfer
+    recollection: Recollection
     repair: Repair
     me: ReplicaId
     group: Group
@@ -93,4 +95,7 @@ class Account:
             "waiting_bytes": self.waiting.held_bytes,
             "replies": self.service.replies,
             "sessions": self.execution.clients.sessions,
+            "deeds": len(self.execution.deeds),
+            "deed_bytes": self.execution.deeds.held_bytes,
+            **self.recollection.usage(),
         }

@@ -10,10 +10,12 @@ from pbft.core.certificates import Certificates, shares
 from pbft.core.effects import BecameStable, Reason
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
-from pbft.core.messages import BEGINNING, Checkpoint, CheckpointProof, Chunk, Fetch, Status
+from pbft.core.messages import BEGINNING, Checkpoint, CheckpointProof, Status
 from pbft.core.outbox import Outbox
+from pbft.core.settings import ReplicaSettings
 from pbft.core.situation import CheckpointStanding
 from pbft.core.snapshot import Snapshot
+from pbft.core.state_messages import NODES_BYTES, Fetch, NodeAt, Nodes
 from pbft.core.votes import Vote, Votes
 
 _NO_VIEW = 0
@@ -25,16 +27,22 @@ _LEASE_MS = 5_000
 class Checkpoints:
     """What the group vouches for, and what this replica can show for it."""
 
-    def __init__(self, outbox: Outbox, certificates: Certificates) -> None:
+    def __init__(self, outbox: Outbox, certificates: Certificates, settings: ReplicaSettings) -> None:
         self.proof = BEGINNING
         """The highest sequence known to be stable, with its proof; this replica may not have come there itself."""
-        self._before = 0
+        self.before = 0
         """The sequence that was stable before."""
         self._out = outbox
         self._certificates = certificates
         self._limits = outbox.group.limits
+        self._settings = settings
         self._votes: dict[int, Votes] = {}
         self._snapshots: dict[int, Snapshot] = {}
+        """By sequence, ascending."""
+        self._pending: list[Snapshot] = []
+        """Those whose digests are still to be made, in the order in which they were taken."""
+        self.split: tuple[int, bytes] | None = None
+        """The first sequence for whose state no quorum can be found any more, with this replica's own digest."""
         self._leased: tuple[int, int] | None = None
         """The sequence of a snapshot asked for lately, and until when it is kept."""
 
@@ -55,7 +63,7 @@ class Checkpoints:
 
     def pending(self) -> CheckpointStanding | None:
         """Return this replica's latest checkpoint that is not stable yet, with those who vouch for the same state."""
-        sequence = max(self._snapshots, default=0)
+        sequence = max((each.sequence for each in self._snapshots.values() if each.settled), default=0)
         if sequence <= self.proof.sequence:
             return None
         votes = self._votes.get(sequence) or Votes()
@@ -67,13 +75,50 @@ class Checkpoints:
         return executed % self._limits.checkpoint_interval == 0
 
     def own_digest(self, sequence: int) -> bytes | None:
-        """Return the digest of this replica's own state after a sequence, if it is kept."""
+        """Return the digest of this replica's own state after a sequence, if it is kept and known by now."""
         snapshot = self._snapshots.get(sequence)
-        return None if snapshot is None else snapshot.digest
+        return snapshot.digest if snapshot is not None and snapshot.settled else None
+
+    def snapshot(self, sequence: int) -> Snapshot | None:
+        """Return this replica's own state after a sequence, if it is kept."""
+        return self._snapshots.get(sequence)
 
     def take(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot, and vote for it unless it is stable already."""
+        """Keep a snapshot. It is voted for when its digest is known, which later turns may have to find out."""
         self._snapshots[snapshot.sequence] = snapshot
+        self._pending.append(snapshot)
+        self.settle()
+
+    def put_right(self, snapshot: Snapshot) -> None:
+        """Keep the snapshot of a state that was taken over, and none of what was executed beyond it before."""
+        self._snapshots = {each: kept for each, kept in self._snapshots.items() if each < snapshot.sequence}
+        self._pending = []
+        self.take(snapshot)
+
+    @property
+    def pending_digests(self) -> bool:
+        """Whether digests of snapshots are still to be made."""
+        return bool(self._pending)
+
+    def settle(self, executed: int = 0) -> None:
+        """Digest a slice of what a checkpoint covers, and vote for each whose digest is known then (OSDI'99 4.3).
+
+        A digest that was not ready by the next checkpoint would have to be finished at once. So slices double with each
+        eighth of an interval that was `executed` since: little work is done in small slices, and much in none that is
+        larger than it takes.
+        """
+        if not self._pending:
+            return
+        eighths = 8 * max(0, executed - self._pending[0].sequence) // self._limits.checkpoint_interval
+        left = self._settings.checkpoint_nodes << min(eighths, 8)
+        while self._pending:
+            left = self._pending[0].settle(left)
+            if not self._pending[0].settled:
+                return
+            self._vote(self._pending.pop(0))
+
+    def _vote(self, snapshot: Snapshot) -> None:
+        """Vouch for a state, unless it is stable already."""
         if snapshot.sequence <= self.proof.sequence:
             return
         votes = self._votes.setdefault(snapshot.sequence, Votes())
@@ -110,14 +155,14 @@ class Checkpoints:
         """Take a valid proof for the highest one, and forget what lies before it."""
         if proof.sequence <= self.proof.sequence:
             return
-        self._before, self.proof = self.proof.sequence, proof
+        self.before, self.proof, self.split = self.proof.sequence, proof, None
         self._votes = {sequence: votes for sequence, votes in self._votes.items() if sequence > proof.sequence}
         self._out.notice(BecameStable(proof))
         self._prune()
 
     def _prune(self) -> None:
         """Drop snapshots older than the last two stable ones, but for one that is being fetched (design 5)."""
-        keep_from = max((s for s in self._snapshots if s <= self._before), default=0)
+        keep_from = max((s for s in self._snapshots if s <= self.before), default=0)
         leased = self._leased[0] if self._leased and self._out.now.monotonic_ms < self._leased[1] else None
         for sequence in [each for each in self._snapshots if each < keep_from and each != leased]:
             del self._snapshots[sequence]
@@ -127,6 +172,14 @@ class Checkpoints:
         certificate = self._votes[sequence].certificate(_NO_VIEW, digest, needed, self._out.genuine)
         if certificate is not None:
             self.adopt(CheckpointProof(sequence, digest, shares(certificate)))
+        elif self.split is None and (own := self.own_digest(sequence)) is not None and self._is_split(sequence):
+            self.split = (sequence, own)
+
+    def _is_split(self, sequence: int) -> bool:
+        """Say whether no state can have a quorum any more, whatever those who did not vote yet will say."""
+        members = range(self._out.group.n)
+        held = [vote.digest for each in members if (vote := self._votes[sequence].held(_NO_VIEW, each)) is not None]
+        return max(map(held.count, held)) + len(members) - len(held) < self._out.group.quorums.stable
 
     # What others lack.
 
@@ -145,11 +198,14 @@ class Checkpoints:
         return sent
 
     def serve(self, fetch: Fetch, peer: ReplicaId, room: int) -> int:
-        """Send chunks of a snapshot that this replica keeps, or the proof of a later one; return the bytes."""
+        """Send nodes of a snapshot that this replica keeps, or the proof of a later one; return the bytes.
+
+        As many as one NODES holds: whoever asks knows how large nodes are, and asks for no more at once.
+        """
         if room == 0:
             return 0
         snapshot = self._snapshots.get(fetch.sequence)
-        if snapshot is None or snapshot.digest != fetch.digest:
+        if snapshot is None or not snapshot.settled or snapshot.digest != fetch.digest:
             if self.proof.sequence <= fetch.sequence:
                 return 0
             newer = self._out.plain(Kind.CHECKPOINT_PROOF, self.proof)
@@ -157,13 +213,15 @@ class Checkpoints:
             return len(newer.body)
         self._lease(fetch.sequence)
         sent = 0
-        for index in fetch.chunks:
-            if index >= snapshot.chunks or sent >= room:
+        nodes: list[NodeAt] = []
+        for address in fetch.addresses:
+            payload = snapshot.node(address)
+            if payload is None or (nodes and sent + len(payload) > NODES_BYTES):
                 break
-            data, path = snapshot.chunk(index)
-            chunk = Chunk(fetch.sequence, index, snapshot.chunks, path, data)
-            self._out.send(peer, self._out.plain(Kind.CHUNK, chunk))
-            sent += len(data)
+            nodes.append(NodeAt(address, payload))
+            sent += len(payload)
+        if nodes:
+            self._out.send(peer, self._out.plain(Kind.NODES, Nodes(fetch.sequence, tuple(nodes))))
         return sent
 
     def _lease(self, sequence: int) -> None:

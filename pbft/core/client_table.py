@@ -1,27 +1,35 @@
 """The replicated memory of who asked what: exactly-once for every session (OSDI'99 section 4.1; design 4.2).
 
 Owns: for each client its sessions, each with the last timestamp and its results, and the floor below which none opens;
-how all of it is written down for a checkpoint. It follows from executed batches alone, so it is equal on all correct
-replicas. Knows no signatures, no network.
+how all of it is written down for a checkpoint, and read back from one. It follows from executed batches alone, so it is
+equal on all correct replicas. Knows no signatures, no network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
-from pbft.core.codec import Digest, PublicKey, SessionId, Uint, Within, pack, unpack
+from pbft.contents import Contents
+from pbft.core.codec import Digest, Small, Uint, Within, unpack
 from pbft.core.group import ClientKey, Limits
 from pbft.core.messages import OperationResult
-from pbft.encoding import EncodingError
+from pbft.encoding import EncodingError, encode
 from pbft.machine import Outcome, Result
-from pbft.pieces import Pieces, read_items
 
-LOWEST_SESSION = bytes(16)
+SESSION_BYTES: Final = 16
+LOWEST_SESSION = bytes(SESSION_BYTES)
 """The floor of a client whose table never filled."""
+
+FLOOR: Final = b"f"
+"""What the key of a client's floor begins with; the client follows."""
+SESSION: Final = b"s"
+"""What the key of a session's entry begins with; the client and the session follow."""
+_CLIENT_BYTES: Final = 32
+_FLOOR_KEY_BYTES: Final = len(FLOOR) + _CLIENT_BYTES
+_SESSION_KEY_BYTES: Final = len(SESSION) + _CLIENT_BYTES + SESSION_BYTES
 
 
 class Fate(Enum):
@@ -43,26 +51,19 @@ class Last:
     timestamp: int
     request_digest: bytes
     sequence: int
+    place: int
+    """The request's position among those of its batch: (sequence, place) orders all sessions by their execution."""
     results: tuple[Result, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ClientEntry:
-    """A client as a snapshot writes it down: as many `SessionEntry` as it has sessions follow."""
-
-    client: PublicKey
-    floor: SessionId
-    sessions: Uint
-
-
-@dataclass(frozen=True, slots=True)
 class SessionEntry:
-    """A session as a snapshot writes it down, in its place from the least recently executed on."""
+    """A session as a checkpoint covers it. Its key names the client and the session."""
 
-    session: SessionId
     timestamp: Uint
     request_digest: Digest
     sequence: Uint
+    place: Small
     results: Annotated[tuple[OperationResult, ...], Within(0, 2**16)]
 
 
@@ -72,12 +73,22 @@ def opened_ms(session: bytes) -> int:
 
 
 class ClientTable:
-    """Sessions by client, least recently executed first."""
+    """Sessions by client, least recently executed first.
+
+    What is asked and recorded at every request are Python objects. What a checkpoint covers is a map of bytes, the
+    `section`, into which they are written when a checkpoint asks for it, so that a session that executes a hundred
+    times between two checkpoints is encoded once. It has an entry for each floor and session: FLOOR + client holds the
+    floor's id, SESSION + client + session a packed `SessionEntry`.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._sessions: dict[ClientKey, dict[bytes, Last]] = {}
         self._floors: dict[ClientKey, bytes] = {}
+        self._section = Contents()
+        # Dicts, not sets, since they are iterated over.
+        self._dirty_sessions: dict[ClientKey, dict[bytes, Last | None]] = {}
+        self._dirty_floors: dict[ClientKey, bytes] = {}
 
     @property
     def sessions(self) -> int:
@@ -108,57 +119,109 @@ class ClientTable:
         return Fate.FRESH
 
     def record(self, client: ClientKey, session: bytes, last: Last) -> bytes | None:
-        """Remember an executed request; return the session that had to leave for it, if one did."""
+        """Remember an executed request; return the session that had to leave for it, if one did.
+
+        Requests are recorded in the order of their execution: (sequence, place) only grows. Whoever reads the entries
+        later knows from these alone which session leaves next.
+        """
         sessions = self._sessions.setdefault(client, {})
+        dirty = self._dirty_sessions.setdefault(client, {})
         evicted = None
         if sessions.pop(session, None) is None and len(sessions) >= self._limits.sessions_per_client:
             evicted = next(iter(sessions))
             del sessions[evicted]
-            self._floors[client] = max(self.floor(client), evicted)
-        sessions[session] = last
+            dirty[evicted] = None
+            self._dirty_floors[client] = self._floors[client] = max(self.floor(client), evicted)
+        sessions[session] = dirty[session] = last
         return evicted
 
-    def snapshot(self) -> Pieces:
-        """Return the whole table as pieces that no later request changes; equal tables give equal pieces."""
-        kept = {
-            client: (self.floor(client), tuple(sessions.items())) for client, sessions in sorted(self._sessions.items())
-        }
-        return Pieces(partial(_write, kept))
+    def section(self) -> Contents:
+        """Return what a checkpoint covers of the table, with all that was recorded so far: always the same object.
 
-    def restore(self, pieces: Iterable[bytes]) -> None:
-        """Replace the whole table by that of a snapshot.
-
-        Raises EncodingError for pieces that no table under these limits makes, and has then changed nothing.
+        Encodes the sessions and floors that changed since it was called last, and no other. Equal tables have equal
+        content, whatever their histories were.
         """
-        found: dict[ClientKey, dict[bytes, Last]] = {}
+        for client, floor in self._dirty_floors.items():
+            self._section.write(FLOOR + client, floor)
+        for client, sessions in self._dirty_sessions.items():
+            for session, last in sessions.items():
+                self._section.write(SESSION + client + session, None if last is None else _write(last))
+        # Only now: whatever cut this short, the next call writes all of it again.
+        self._forget_dirty()
+        return self._section
+
+    def adopt(self) -> None:
+        """Become the table that the section holds, after somebody else wrote into it: a state transfer.
+
+        Call it before `section` is asked for again. What was recorded since that was called last is dropped, as it
+        belongs to the state that was replaced. Raises EncodingError for entries that no table under these limits
+        writes, and has then changed nothing: whoever wrote them puts the section right.
+        """
         floors: dict[ClientKey, bytes] = {}
-        previous = b""
-        items = read_items(pieces)
-        for item in items:
-            entry = unpack(ClientEntry, item)
-            if entry.client <= previous or not 1 <= entry.sessions <= self._limits.sessions_per_client:
-                raise EncodingError("a client table's clients ascend, and have as many sessions as the limit allows")
-            previous = entry.client
-            found[entry.client] = _read_sessions(items, entry.sessions)
-            if entry.floor != LOWEST_SESSION:
-                floors[entry.client] = entry.floor
-        self._sessions, self._floors = found, floors
+        found: list[tuple[ClientKey, bytes, Last]] = []
+        for key in sorted(self._section):
+            value = self._section.get(key) or b""
+            if key.startswith(FLOOR) and len(key) == _FLOOR_KEY_BYTES:
+                floors[key[1:]] = _read_floor(value)
+            elif key.startswith(SESSION) and len(key) == _SESSION_KEY_BYTES:
+                found.append((key[1 : 1 + _CLIENT_BYTES], key[1 + _CLIENT_BYTES :], _read(value)))
+            else:
+                raise EncodingError("a client table's keys name a client's floor or one of its sessions")
+        sessions = _in_order(found)
+        _check(sessions, floors, self._limits.sessions_per_client)
+        self._sessions, self._floors = sessions, floors
+        self._forget_dirty()
+
+    def _forget_dirty(self) -> None:
+        self._dirty_sessions.clear()
+        self._dirty_floors.clear()
 
 
-def _write(kept: Mapping[ClientKey, tuple[bytes, tuple[tuple[bytes, Last], ...]]]) -> Iterator[bytes]:
-    for client, (floor, sessions) in kept.items():
-        yield pack(ClientEntry(client, floor, len(sessions)))
-        for session, last in sessions:
-            results = tuple(OperationResult(int(each.outcome), each.payload) for each in last.results)
-            yield pack(SessionEntry(session, last.timestamp, last.request_digest, last.sequence, results))
+def _write(last: Last) -> bytes:
+    # A `SessionEntry` field by field: `pack` costs four times as much, and a checkpoint begins with all that are dirty.
+    results = [[int(each.outcome), each.payload] for each in last.results]
+    return encode([last.timestamp, last.request_digest, last.sequence, last.place, results])
 
 
-def _read_sessions(items: Iterator[bytes], count: int) -> dict[bytes, Last]:
-    sessions: dict[bytes, Last] = {}
-    for _ in range(count):
-        entry = unpack(SessionEntry, next(items, b""))
-        if entry.session in sessions:
-            raise EncodingError("a client table holds one session twice")
-        results = tuple(Result(Outcome(each.outcome), each.payload) for each in entry.results)
-        sessions[entry.session] = Last(entry.timestamp, entry.request_digest, entry.sequence, results)
+def _read(value: bytes) -> Last:
+    entry = unpack(SessionEntry, value)
+    results = tuple(Result(Outcome(each.outcome), each.payload) for each in entry.results)
+    return Last(entry.timestamp, entry.request_digest, entry.sequence, entry.place, results)
+
+
+def _read_floor(value: bytes) -> bytes:
+    if len(value) != SESSION_BYTES or value == LOWEST_SESSION:
+        raise EncodingError(
+            f"a client's floor is the id of an evicted session: {SESSION_BYTES} bytes that are not all 0"
+        )
+    return value
+
+
+def _in_order(found: list[tuple[ClientKey, bytes, Last]]) -> dict[ClientKey, dict[bytes, Last]]:
+    """Return sessions by client, least recently executed first."""
+    sessions: dict[ClientKey, dict[bytes, Last]] = {}
+    previous: tuple[int, int] | None = None
+    for client, session, last in sorted(found, key=lambda each: (each[2].sequence, each[2].place)):
+        if (last.sequence, last.place) == previous:
+            raise EncodingError("a client table's sessions executed one after the other; two say the same place")
+        previous = last.sequence, last.place
+        sessions.setdefault(client, {})[session] = last
     return sessions
+
+
+def _check(sessions: Mapping[ClientKey, Mapping[bytes, Last]], floors: Mapping[ClientKey, bytes], most: int) -> None:
+    """Refuse what no history of records leaves behind.
+
+    A session below its client's floor is no such thing: who is in the table goes on, and only the floor itself left it.
+    """
+    for client, each in sessions.items():
+        if len(each) > most:
+            raise EncodingError(
+                f"a client has at most {most} sessions, as many as the limit allows; one has {len(each)}"
+            )
+        if LOWEST_SESSION in each or floors.get(client) in each:
+            raise EncodingError("no session has the id of its client's floor, which never opens")
+    for client in floors:
+        # A session leaves only for another that takes its room.
+        if len(sessions.get(client, {})) != most:
+            raise EncodingError(f"a client of whom a session was evicted has as many as the limit allows: {most}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pbft.core.envelope import Envelope, Kind, Sender
+from pbft.core.findings import DivergenceExplained
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import CheckpointProof
 
@@ -50,7 +51,7 @@ class Reason(Enum):
     BAD_NEW_VIEW = "bad new view"
     """A NEW-VIEW that does not follow from the votes it names."""
     NOT_WANTED = "not wanted"
-    """What only those who asked for it take: somebody else's VIEW-CHANGE, a chunk, a proof of what we have."""
+    """What only those who asked for it take: somebody else's VIEW-CHANGE, a node, a proof of what we have."""
     TOO_EARLY = "too early"
     """Beyond our view or watermarks: kept for later, as far as its sender's share of the room goes."""
     FULL = "full"
@@ -146,6 +147,23 @@ class Executed:
     requests: tuple[ExecutedRequest, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OperationFailed:
+    """Operations of an executed batch broke inside the application, and changed nothing: a bug in its code."""
+
+    sequence: int
+    operation: int
+    """The position in the batch of the first of them."""
+    operations: int
+    """How many there were."""
+    client: str
+    """Who called the first."""
+    error: str
+    """The type of what it raised, where the application tells; else empty."""
+    text: str
+    """How that words itself, shortened. It may differ between replicas, as addresses of objects do."""
+
+
 class Cause(Enum):
     """Why a replica left its view. The value is the word that logs show."""
 
@@ -206,7 +224,10 @@ class StateInstalled:
 
     sequence: int
     digest: bytes
-    chunks: int
+    nodes: int
+    """How many nodes of the state came from others, since this replica had no equal ones."""
+    bytes: int
+    """How many bytes these had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +254,12 @@ Notice = (
     | Prepared
     | CommittedLocal
     | Executed
+    | OperationFailed
     | ViewChangeStarted
     | ViewEntered
     | BecameStable
     | Diverged
+    | DivergenceExplained
     | StateInstalled
     | Ignored
     | Evidence

@@ -31,8 +31,10 @@ class Kind(IntEnum):
     STATUS = 9
     CHECKPOINT_PROOF = 10
     FETCH = 11
-    CHUNK = 12
+    NODES = 12
     COMMITTED = 13
+    RECALL = 14
+    RECALLED = 15
     HELLO = 16
     CHALLENGE = 17
     WELCOME = 18

@@ -7,17 +7,20 @@ signatures of replicas or network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pbft.core.batches import SignedRequest
 from pbft.core.client_table import ClientTable, Fate, Last
-from pbft.core.codec import Digest, Small, Uint, pack, unpack
+from pbft.core.deeds import Deeds
+from pbft.core.effects import OperationFailed
 from pbft.core.group import Group
-from pbft.core.snapshot import Snapshot, read_sections
-from pbft.encoding import DIGEST_BYTES, EncodingError, digest, encode
-from pbft.machine import Application, Context, MachineError, Outcome, Result
+from pbft.core.messages import Request
+from pbft.core.sections import sections_of
+from pbft.core.snapshot import ForeignState, Replacement, Snapshot, Top
+from pbft.encoding import DIGEST_BYTES, digest, encode
+from pbft.machine import Application, Context, Outcome, Result, StateMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +38,8 @@ TOO_MUCH = Result(Outcome.FAILED, encode("the answers of this request exceed the
 """What an operation answers in place of a value or message that does not fit `results_bytes`."""
 
 
-SNAPSHOT_VERSION: Final = 1
-"""How a snapshot is written, so that none is read in another way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a snapshot holds beside the client table and the application's state, each in a section of its own."""
-
-    version: Small
-    agreed_ms: Uint
-    head: Digest
+_TOLD_CHARACTERS: Final = 500
+"""Of how a failure words itself."""
 
 
 class Execution:
@@ -54,6 +48,10 @@ class Execution:
     def __init__(self, group: Group, application: Application) -> None:
         self._group = group
         self._application = application
+        self._sections = sections_of(application)
+        self.deeds = Deeds()
+        self.failed: OperationFailed | None = None
+        """What failed of the batch executed last."""
         self.clients = ClientTable(group.limits)
         self.executed = 0
         """The sequence executed last."""
@@ -61,6 +59,8 @@ class Execution:
         """The greatest time proposed in any executed batch: what operations take for the time (design 4.5)."""
         self.head = bytes(DIGEST_BYTES)
         """The head of the chain of batches: a digest over the batches' digests and sequences, in order (design 4.7)."""
+        # The first state is digested before there is work that would have to wait for it.
+        self.snapshot().settle()
 
     def state_digest(self) -> bytes:
         """Return the digest of the application's state."""
@@ -71,44 +71,47 @@ class Execution:
         self.executed += 1
         self.head = digest(b"pbft/chain", self.head, self.executed.to_bytes(8, "big"), batch_digest)
         self.agreed_ms = max(self.agreed_ms, time_ms)
-        return [self._run_request(signed) for signed in requests]
+        self.deeds.begin(self.executed)
+        self.failed, self._position = None, 0
+        return [self._run_request(signed, place) for place, signed in enumerate(requests)]
 
     def snapshot(self) -> Snapshot:
         """Return the state after what was executed last: what a CHECKPOINT names and a transfer moves (design 4.7).
 
-        Costs time in proportion to the state. Raises StateTooLarge, MachineError for an application whose snapshot
-        cannot be iterated over again, and EncodingError for one whose pieces are not as they must be.
+        Costs next to nothing for a StateMachine: digesting what changed is left for later. Raises MachineError
+        for a plain Application whose snapshot is not as it must be.
         """
-        pieces = self._application.snapshot()
-        if isinstance(pieces, Iterator):
-            raise MachineError(
-                f"{type(self._application).__name__}.snapshot() returns what can be iterated over only once; "
-                "return a list of its pieces"
-            )
-        header = Header(SNAPSHOT_VERSION, self.agreed_ms, self.head)
-        return Snapshot(self.executed, ([pack(header)], self.clients.snapshot(), pieces))
+        views = [each.freeze() for each in (self.clients.section(), *self._sections.sections())]
+        return Snapshot(self.executed, self.agreed_ms, self.head, views)
 
-    def install(self, sequence: int, chunks: Iterable[bytes]) -> None:
-        """Replace the whole state by that after `sequence`, of which these are all chunks, in order.
+    def section_names(self) -> tuple[str, ...]:
+        """Return what the sections of a snapshot are called."""
+        return ("client table", *self._sections.section_names())
 
-        Whoever calls has checked each of them against a proven digest. Raises ValueError for chunks that no snapshot
-        at this sequence makes, or that the application cannot read, and has then changed nothing.
+    def install(self, sequence: int, top: Top, replacements: Sequence[Replacement]) -> None:
+        """Replace the whole state by that after `sequence`, a section each.
+
+        Whoever calls has checked each node of it against a proven digest. Raises ForeignState for a state that no
+        application of this kind has: then this one is not the group's, and its replica must stop.
         """
-        headers, client_pieces, application_pieces = read_sections(sequence, chunks, 3)
-        if len(headers) != 1:
-            raise EncodingError(f"a snapshot has one header, not {len(headers)}")
-        header = unpack(Header, headers[0])
-        if header.version != SNAPSHOT_VERSION:
-            raise EncodingError(f"a snapshot of version {header.version}, where this release reads {SNAPSHOT_VERSION}")
-        clients = ClientTable(self._group.limits)
-        clients.restore(client_pieces)
-        self._application.restore(application_pieces)
-        self.clients, self.agreed_ms, self.head, self.executed = clients, header.agreed_ms, header.head, sequence
+        contents = (self.clients.section(), *self._sections.sections())
+        for section, each in zip(contents, replacements, strict=True):
+            section.install(each.base, each.writes, each.root)
+        try:
+            self.clients.adopt()
+            self._sections.adopt()
+        except ValueError as error:
+            raise ForeignState(
+                f"this replica cannot take over the group's state at sequence {sequence}: {error}"
+            ) from error
+        self.agreed_ms, self.head, self.executed = top.agreed_ms, top.head, sequence
 
-    def _run_request(self, signed: SignedRequest) -> Ran:
+    def _run_request(self, signed: SignedRequest, place: int) -> Ran:
         request = signed.request
         fate = self.clients.judge(request.client, request.session, request.timestamp, self.agreed_ms)
         if fate is not Fate.FRESH:
+            self.deeds.pass_over(self.executed, len(request.operations))
+            self._position += len(request.operations)
             return Ran(signed, fate)
         room = self._group.limits.results_bytes
         results = []
@@ -119,11 +122,25 @@ class Execution:
             result = self._application.execute(operation, self._context(signed, index, answer_bytes))
             if len(result.payload) > answer_bytes:
                 result = TOO_MUCH
+            self._note(request, result)
             room -= len(result.payload)
             results.append(result)
-        last = Last(request.timestamp, signed.digest, self.executed, tuple(results))
+        last = Last(request.timestamp, signed.digest, self.executed, place, tuple(results))
         evicted = self.clients.record(request.client, request.session, last)
         return Ran(signed, fate, last.results, evicted)
+
+    def _note(self, request: Request, result: Result) -> None:
+        """Remember what the next operation of the batch came to, and of the first that failed why."""
+        written = self._application.last_written if isinstance(self._application, StateMachine) else ()
+        self.deeds.note(self.executed, result, written)
+        if result.outcome is Outcome.FAILED:
+            if self.failed is not None:
+                self.failed = replace(self.failed, operations=self.failed.operations + 1)
+            else:
+                error, text = _cause(self._application, result)
+                client = self._group.clients[request.client].name
+                self.failed = OperationFailed(self.executed, self._position, 1, client, error, text)
+        self._position += 1
 
     def _context(self, signed: SignedRequest, index: int, answer_bytes: int) -> Context:
         sequence = self.executed
@@ -136,3 +153,15 @@ class Execution:
         )
         name = self._group.clients[signed.request.client].name
         return Context(time_ms=self.agreed_ms, client=name, sequence=sequence, seed=seed, answer_bytes=answer_bytes)
+
+
+def _cause(application: Application, result: Result) -> tuple[str, str]:
+    """Return what made an operation fail, its type and its words: a StateMachine tells, else the answer must do."""
+    error = getattr(application, "last_failure", None)
+    try:
+        if isinstance(error, BaseException) and result is not TOO_MUCH:
+            return type(error).__name__, str(error)[:_TOLD_CHARACTERS]
+        return "", str(result.value)[:_TOLD_CHARACTERS]
+    except (Exception, SystemExit):
+        # How an error words itself is the application's code, which may break too.
+        return "" if error is None else type(error).__name__, "its text cannot be read"

@@ -17,10 +17,8 @@ from pbft.core.group import ReplicaId
 from pbft.core.messages import (
     Checkpoint,
     CheckpointProof,
-    Chunk,
     Commit,
     CommitCertificate,
-    Fetch,
     NewView,
     Prepare,
     PrePrepare,
@@ -29,8 +27,10 @@ from pbft.core.messages import (
     unpack,
 )
 from pbft.core.outbox import Outbox
+from pbft.core.recall import Recollection
 from pbft.core.repair import Repair, Standing
 from pbft.core.service import Service
+from pbft.core.state_messages import Fetch, Nodes, Recall, Recalled
 from pbft.core.transfer import Transfer
 from pbft.core.view_change import ViewChanges
 from pbft.encoding import EncodingError
@@ -47,6 +47,7 @@ class Intake:
         view_changes: ViewChanges,
         checkpoints: Checkpoints,
         transfer: Transfer,
+        recollection: Recollection,
         repair: Repair,
         standing: Callable[[], Standing],
     ) -> None:
@@ -58,6 +59,7 @@ class Intake:
         self._view_changes = view_changes
         self._checkpoints = checkpoints
         self._transfer = transfer
+        self._recollection = recollection
         self._repair = repair
         self._standing = standing
 
@@ -89,8 +91,10 @@ class Intake:
                 | Kind.STATUS
                 | Kind.CHECKPOINT_PROOF
                 | Kind.FETCH
-                | Kind.CHUNK
+                | Kind.NODES
                 | Kind.COMMITTED
+                | Kind.RECALL
+                | Kind.RECALLED
             ):
                 if isinstance(sender, bytes):
                     self._out.ignore(Reason.WRONG_SENDER, envelope, sender)
@@ -142,8 +146,13 @@ class Intake:
             case Kind.FETCH:
                 room = self._repair.room(sender)
                 self._repair.spent(sender, self._checkpoints.serve(unpack(Fetch, envelope.body), sender, room))
-            case Kind.CHUNK:
-                self._transfer.on_chunk(unpack(Chunk, envelope.body), envelope, sender)
+            case Kind.NODES:
+                self._transfer.on_nodes(unpack(Nodes, envelope.body), envelope, sender)
+            case Kind.RECALL:
+                recall, room = unpack(Recall, envelope.body), self._repair.room(sender)
+                self._repair.spent(sender, self._recollection.serve(recall, envelope, sender, room))
+            case Kind.RECALLED:
+                self._recollection.on_recalled(unpack(Recalled, envelope.body), envelope, sender)
 
     def _notice_distance(self, sequence: int, signer: ReplicaId, sender: ReplicaId) -> None:
         """Note that a correct sender's low watermark lies no more than L below what it votes on.

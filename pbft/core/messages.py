@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 from pbft.core.codec import Digest, Opaque, PublicKey, SessionId, Signature, Small, Text, Uint, Within, pack, unpack
 from pbft.encoding import digest
@@ -246,31 +246,6 @@ class Status:
     """VIEW-CHANGE votes that a NEW-VIEW names and that it lacks."""
 
 
-MAX_FETCHED_CHUNKS: Final = 64
-"""Chunks that one FETCH may ask for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """A replica asks for chunks of the state at a stable checkpoint, by their places."""
-
-    sequence: Uint
-    digest: Digest
-    chunks: Annotated[tuple[Small, ...], Within(1, MAX_FETCHED_CHUNKS)]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One chunk of the state at a checkpoint, with the path that leads from it to the checkpoint's digest."""
-
-    sequence: Uint
-    index: Small
-    chunks: Small
-    """How many there are."""
-    path: Annotated[tuple[Digest, ...], Within(0, 16)]
-    data: Opaque
-
-
 @dataclass(frozen=True, slots=True)
 class Hello:
     """A client's session greets a replica. `cookie` is empty, or proves its address by echoing a Challenge.
@@ -343,17 +318,14 @@ class Report:
 
 __all__ = [
     "BEGINNING",
-    "MAX_FETCHED_CHUNKS",
     "NULL_BATCH",
     "NULL_DIGEST",
     "Batch",
     "Challenge",
     "Checkpoint",
     "CheckpointProof",
-    "Chunk",
     "Commit",
     "CommitCertificate",
-    "Fetch",
     "Hello",
     "Inspect",
     "NamedVote",

@@ -64,8 +64,8 @@ class Repair:
 
         Where timers run in step both of a peer come in one moment, and an account does not tell what was asked in vain.
         """
-        self._spent_ms: dict[ReplicaId, int] = {}
-        """Until when each peer's share of bytes is spent, if it asked for as many as it may all the time."""
+        self._spent: dict[ReplicaId, int] = {}
+        """How many bytes each peer would have drawn by now if it had always asked for as many as it may."""
         self.attempts = 0
         """Statuses sent since something last went forward."""
         self._kept = 0
@@ -79,6 +79,14 @@ class Repair:
     def greeted(self) -> bool:
         """Whether f+1 peers have told where they are, or enough statuses have asked them: a first one may be lost."""
         return len(self._claims) >= self._out.group.quorums.weak or self._greetings >= _GREETINGS
+
+    def greet_again(self) -> None:
+        """Ask where the others are, as at the start: what they said while a state was fetched may have been refused.
+
+        Without that, whoever catches up with a group that has fallen silent would not know what is still missing.
+        """
+        self._claims.clear()
+        self._greetings = 0
 
     def postpone(self) -> None:
         """Give what has just begun a quiet interval before its absence counts as loss."""
@@ -167,7 +175,8 @@ class Repair:
         """Say whether a peer's status is answered now: one that speaks too often is not answered more often."""
         now_ms = self._out.now.monotonic_ms
         due_ms = self._answer_ms.get((sender, asks), now_ms)
-        return now_ms >= max(due_ms, self._spent_ms.get(sender, now_ms) - self._burst_ms)
+        spent_ms = self._spent.get(sender, 0) // self._settings.repair_bytes_per_ms
+        return now_ms >= max(due_ms, spent_ms - self._burst_ms)
 
     def answered(self, sender: ReplicaId, sent_bytes: int, *, asks: bool) -> None:
         """Note what a peer was sent: after many bytes it waits the longer."""
@@ -176,13 +185,15 @@ class Repair:
 
     def spent(self, sender: ReplicaId, sent_bytes: int) -> None:
         """Count bytes against a peer's share."""
-        since_ms = max(self._spent_ms.get(sender, 0), self._out.now.monotonic_ms)
-        self._spent_ms[sender] = since_ms + sent_bytes // self._settings.repair_bytes_per_ms
+        # In bytes, not in milliseconds: thousands of small answers would each be rounded down to nothing.
+        since = self._out.now.monotonic_ms * self._settings.repair_bytes_per_ms
+        self._spent[sender] = max(self._spent.get(sender, 0), since) + sent_bytes
 
     def room(self, sender: ReplicaId) -> int:
         """Return how many bytes a peer may be sent now at most, beyond what it waits for."""
-        free_ms = self._out.now.monotonic_ms + self._burst_ms - self._spent_ms.get(sender, 0)
-        return max(0, min(free_ms, self._burst_ms) * self._settings.repair_bytes_per_ms)
+        rate, burst_ms = self._settings.repair_bytes_per_ms, self._burst_ms
+        free = (self._out.now.monotonic_ms + burst_ms) * rate - self._spent.get(sender, 0)
+        return max(0, min(free, burst_ms * rate))
 
     @property
     def _burst_ms(self) -> int:

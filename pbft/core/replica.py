@@ -29,11 +29,13 @@ from pbft.core.group import Group, ReplicaId
 from pbft.core.intake import Intake
 from pbft.core.log import Log, Proposal, Slot
 from pbft.core.outbox import Outbox
+from pbft.core.recall import Recollection
 from pbft.core.repair import Repair, Standing
 from pbft.core.requests import WaitingRequests
 from pbft.core.service import Service
 from pbft.core.settings import Now, ReplicaSettings
 from pbft.core.situation import Situation
+from pbft.core.snapshot import ForeignState
 from pbft.core.status import ReplicaStatus
 from pbft.core.timers import Timers
 from pbft.core.transfer import Transfer
@@ -71,8 +73,9 @@ class Replica:
             self._out, self._log, self._early, certificates, self._waiting.vouches_for, self.settings
         )
         self._view_changes = ViewChanges(self._out, certificates)
-        self._checkpoints = Checkpoints(self._out, certificates)
+        self._checkpoints = Checkpoints(self._out, certificates, self.settings)
         self._transfer = Transfer(self._out, self.settings)
+        self._recollection = Recollection(self._out, self._execution, self._log, self.settings)
         self._repair = Repair(self._out, self._log, self._early, certificates, self.settings)
         self._intake = Intake(
             self._out,
@@ -81,6 +84,7 @@ class Replica:
             self._view_changes,
             self._checkpoints,
             self._transfer,
+            self._recollection,
             self._repair,
             lambda: self._standing,
         )
@@ -95,6 +99,7 @@ class Replica:
             self._view_changes,
             self._checkpoints,
             self._transfer,
+            self._recollection,
             self._repair,
             me,
             group,
@@ -105,7 +110,7 @@ class Replica:
         self._seen = 0
         """How far f+1 peers were last seen to have come."""
         self._arrived = 0
-        """How many chunks of state had come when that was last looked at."""
+        """How many nodes of the state had come when that was last looked at."""
 
     # The face that drivers see.
 
@@ -125,6 +130,8 @@ class Replica:
         if self._awaits_primary:
             self._lose_patience()
         self._transfer.tick()
+        self._recollection.tick()
+        self._checkpoints.settle()
         while self._can_propose:
             requests = tuple(self._waiting.take(self.group.limits))
             self._agreement.propose(self._next_assignment, requests)
@@ -143,12 +150,13 @@ class Replica:
         A primary with work and room is due at once: a driver drains its inbox and then ticks, so that what arrived
         together is proposed together.
         """
-        if self._can_propose:
+        if self._can_propose or self._checkpoints.pending_digests:
             return self._out.now.monotonic_ms
         deadlines = (
             self._repair.due_ms if self._unfinished else None,
             self._timers.deadline_ms if self._awaits_primary else None,
             self._transfer.deadline_ms,
+            self._recollection.deadline_ms,
         )
         return min((each for each in deadlines if each is not None), default=None)
 
@@ -351,11 +359,16 @@ class Replica:
         )
         agreed_ms = self._execution.agreed_ms
         self._out.notice(Executed(proposal.view, slot.sequence, proposal.digest, agreed_ms, fates))
+        if self._execution.failed is not None:
+            self._out.notice(self._execution.failed)
         self._service.on_executed(self._agreement.view, slot.sequence, ran)
         fresh = [each.client for each in fates if each.outcomes]
         self._timers.executed(slot.sequence, fresh, self._out.now.monotonic_ms, slot.agreeing_ms)
         if self._checkpoints.is_due(slot.sequence):
+            self._execution.deeds.checkpoint()
             self._checkpoints.take(self._execution.snapshot())
+        else:
+            self._checkpoints.settle(slot.sequence)
 
     def _follow_checkpoints(self) -> None:
         """Cut the log where a quorum vouches for our state; fetch theirs where we cannot come there ourselves."""
@@ -364,6 +377,7 @@ class Replica:
         if own is not None and own != proof.digest and not self._diverged:
             self._diverged = True
             self._out.notice(Diverged(proof.sequence, own, proof.digest))
+        self._recollection.follow(proof, own, self._checkpoints.split)
         goal = self._transfer.goal
         if goal is not None and goal.sequence <= executed and not self._diverged:
             self._transfer.stop()
@@ -373,28 +387,34 @@ class Replica:
             out_of_reach = self._log.low > executed or self._repair.attempts >= _PATIENT_ATTEMPTS
             moved_on = goal is not None and goal.sequence < proof.sequence and self._transfer.stalled
             if moved_on or (goal is None and (out_of_reach or self._diverged)):
-                self._transfer.begin(proof)
+                outvoted = self._checkpoints.snapshot(proof.sequence) if self._diverged else None
+                self._transfer.begin(proof, outvoted or self._execution.snapshot())
         if self._execution.executed >= proof.sequence and not self._diverged:
             self._log.advance(proof.sequence)
+            self._execution.deeds.forget(self._checkpoints.before)
 
     def _install(self) -> None:
         """Take over the state that was fetched, in place of executing what led there (OSDI'99 section 4.4)."""
         goal = self._transfer.goal
         assert goal is not None
-        chunks = self._transfer.take()
-        self._execution.install(goal.sequence, chunks)
+        came = self._transfer.assembly
+        top, replacements = came.replacements()
+        self._recollection.installing(goal.sequence, replacements)
+        self._execution.install(goal.sequence, top, replacements)
+        self._transfer.stop()
         snapshot = self._execution.snapshot()
         if snapshot.digest != goal.digest:
-            raise RuntimeError(
+            raise ForeignState(
                 f"the application did not restore the state it was given at sequence {goal.sequence}: its snapshot "
                 "afterwards differs; snapshot() and restore() of an application must mirror each other"
             )
         self._diverged = False
-        self._checkpoints.take(snapshot)
+        self._checkpoints.put_right(snapshot)
         self._log.advance(goal.sequence)
         self._service.on_installed()
         self._agreement.executed = goal.sequence
-        self._out.notice(StateInstalled(goal.sequence, goal.digest, len(chunks)))
+        self._out.notice(StateInstalled(goal.sequence, goal.digest, came.nodes, came.bytes))
         self._timers.progressed(self._out.now.monotonic_ms)
         self._repair.progressed(goal.sequence)
+        self._repair.greet_again()
         self._execute_committed()

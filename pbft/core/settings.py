@@ -55,11 +55,13 @@ class ReplicaSettings:
     repair_bytes: int = 512 * 1024
     """Bytes of batches answered for one status; the batch that passes this bound is the last."""
     repair_bytes_per_ms: int = 16 * 1024
-    """How fast batches, votes and chunks of state are sent to one peer that asks for them, on the average."""
-    transfer_chunks: int = 16
-    """Chunks of state asked for at once, of all sources together."""
+    """How fast batches, votes and nodes of the state are sent to one peer that asks for them, on the average."""
+    checkpoint_nodes: int = 64
+    """Nodes of the state digested between two batches towards a checkpoint, unless it takes more to be done in time."""
+    transfer_bytes: int = 768 * 1024
+    """Bytes of state asked for at once, of all sources together."""
     transfer_timeout_ms: int = 500
-    """A source that has not sent a chunk for so long is passed over."""
+    """A source that has not sent what it was asked for in so long is passed over."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class TransferStanding:
     """State that is being fetched."""
 
     sequence: int
-    chunks: int
+    bytes: int
+    """Bytes of keys and values that are here, of this replica's own or from others."""
     of: int
 
 

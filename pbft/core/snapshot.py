@@ -1,149 +1,144 @@
-"""The replicated state at one sequence, as chunks that can be checked one by one (OSDI'99 section 4.3; thesis 5.3).
+"""The replicated state at one sequence: its sections, frozen, and the checkpoint's digest over them (OSDI'99 4.3).
 
-Owns: how sections of pieces become chunks and chunks become pieces again, the checkpoint's digest over a Merkle tree of
-the chunks, and the check of one chunk against it. Knows nothing of what the sections say.
+Owns: what stands above the sections' Merkle tries, the digest of it all, and the nodes by which somebody else can build
+the same state. Knows nothing of what the sections say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
 
-from pbft.core import merkle
-from pbft.encoding import EncodingError, digest
+from pbft.contents import ALL, View
+from pbft.core.codec import Digest, Small, Uint, Within, pack, unpack
+from pbft.core.state_messages import TOP, Address
+from pbft.encoding import DIGEST_BYTES, EncodingError, digest
 from pbft.errors import PbftError
-from pbft.pieces import SNAPSHOT_PIECE_BYTES, cut_items, read_items
+from pbft.trie import Named, Node
 
-CHUNK_BYTES: Final = 48 * 1024
-"""What a chunk holds, but for the last of a snapshot and for states that would have too many chunks of this size."""
+SNAPSHOT_VERSION: Final = 2
+"""How a state is written down, so that none is read in another way."""
 
-CHUNK_SIZES: Final = (CHUNK_BYTES, *(2**power for power in range(16, 24)))
-"""The sizes that a snapshot's chunks may have: the first under which there are not too many."""
-
-MAX_CHUNKS: Final = 2**16 - 1
-"""So that a field `Small` of the wire counts them, and no Merkle path is longer than 16."""
+MAX_SECTIONS: Final = 1_024
+"""The client table, an application's scalars and its Tables."""
 
 
-class StateTooLarge(PbftError, ValueError):
-    """A state that no snapshot can hold."""
+class ForeignState(PbftError, RuntimeError):
+    """A quorum vouches for a state that this replica's application cannot have: it runs another one than the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectionRoot:
+    """The root of one section's trie: how many entries and bytes it has, and its digest; all zero where it is empty."""
+
+    count: Uint
+    size: Uint
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """What the checkpoint's digest is made of (design 4.7)."""
+
+    version: Small
+    agreed_ms: Uint
+    head: Digest
+    sections: Annotated[tuple[SectionRoot, ...], Within(1, MAX_SECTIONS)]
+
+    def root(self, section: int) -> Named | None:
+        """Return what a section's root must be, None where the section is empty."""
+        root = self.sections[section]
+        return Named(root.count, root.size, root.digest) if root.count else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of keys and values of all sections."""
+        return sum(root.size for root in self.sections)
+
+
+def read_top(payload: bytes, sequence: int, digest: bytes) -> Top | None:
+    """Return the top of the state whose checkpoint has this digest, or None when these bytes are not it.
+
+    Raises ForeignState when they are, and this release cannot read them.
+    """
+    if checkpoint_digest(sequence, payload) != digest:
+        return None
+    try:
+        top = unpack(Top, payload)
+    except EncodingError as error:
+        raise ForeignState(f"the group's state begins with what this release cannot read: {error}") from None
+    if top.version != SNAPSHOT_VERSION:
+        raise ForeignState(f"a state of version {top.version}, where this release reads {SNAPSHOT_VERSION}")
+    return top
+
+
+def checkpoint_digest(sequence: int, top: bytes) -> bytes:
+    """Return what a CHECKPOINT vouches for: the sequence and the whole state after it."""
+    return digest(b"pbft/checkpoint", sequence.to_bytes(8, "big"), top)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """How one section becomes another: from a view of it, what to write and to remove (None), and the new root."""
+
+    base: View
+    writes: Mapping[bytes, bytes | None]
+    root: Node | None
 
 
 class Snapshot:
-    """The state after a sequence, fixed: its digest, and its chunks for whoever asks for them.
+    """The state after a sequence, fixed, whatever is written later. Its digest is made in slices."""
 
-    The digest is made at once, from one chunk after the other, of which only digests are kept. The chunks are made
-    again, and kept, when the first of them is asked for: a transfer asks for all.
-    """
-
-    def __init__(self, sequence: int, sections: Sequence[Iterable[bytes]], sizes: Sequence[int] = CHUNK_SIZES) -> None:
-        """Each of at most 255 sections gives the same pieces, of SNAPSHOT_PIECE_BYTES at most, at every iteration.
-
-        Raises EncodingError for pieces that are not such bytes, and StateTooLarge where the largest size is too small.
-        """
+    def __init__(self, sequence: int, agreed_ms: int, head: bytes, views: Sequence[View]) -> None:
         self.sequence = sequence
-        self._sections = sections
-        self._chunk_bytes, self._rows = _digest_chunks(sequence, sections, sizes)
-        self.chunks = len(self._rows[0])
-        """How many chunks there are, at least 1."""
-        self.digest = _checkpoint_digest(sequence, self._rows[-1][0])
-        """The checkpoint's digest: over the sequence and the Merkle root of the chunks."""
-        self._data: list[bytes] = []
+        self.views = tuple(views)
+        """The sections, frozen: the client table, the application's scalars, its Tables."""
+        self._agreed_ms = agreed_ms
+        self._head = head
+        self._top = b""
+        self._digest = b""
 
-    def chunk(self, index: int) -> tuple[bytes, tuple[bytes, ...]]:
-        """Return a chunk and its Merkle path. Raises IndexError when there is none of this index."""
-        if not 0 <= index < self.chunks:
-            raise IndexError(f"there are {self.chunks} chunks, and none of them is number {index}")
-        if not self._data:
-            self._data = list(cut_items(_write(self.sequence, self._sections), self._chunk_bytes))
-        return self._data[index], merkle.path(self._rows, index)
+    def settle(self, steps: int = ALL) -> int:
+        """Digest as many nodes at most towards the checkpoint's digest; return how many of them are left."""
+        for view in self.views:
+            steps = view.settle(steps)
+        return steps
 
+    @property
+    def settled(self) -> bool:
+        """Whether the digest is known without further work."""
+        return all(view.settled for view in self.views)
 
-def leads_to(sequence: int, digest: bytes, index: int, chunks: int, path: Sequence[bytes], data: bytes) -> bool:
-    """Say whether `data` is chunk `index`, of as many as `chunks`, of the state with this checkpoint digest."""
-    if not 0 <= sequence < 2**64 or not 1 <= chunks <= MAX_CHUNKS:
-        return False
-    root = merkle.root_of(data, index, chunks, path)
-    return root is not None and _checkpoint_digest(sequence, root) == digest
+    @property
+    def changes(self) -> int:
+        """How many keys were written since the sections were last frozen."""
+        return sum(view.changes for view in self.views)
 
+    @property
+    def top(self) -> bytes:
+        """What the digest is made of, packed; whatever is left to digest is done now."""
+        if not self._top:
+            sections = tuple(_root(view) for view in self.views)
+            self._top = pack(Top(SNAPSHOT_VERSION, self._agreed_ms, self._head, sections))
+        return self._top
 
-def read_sections(
-    sequence: int, chunks: Iterable[bytes], count: int, sizes: Sequence[int] = CHUNK_SIZES
-) -> list[list[bytes]]:
-    """Return the pieces of each section, of `count`, that a Snapshot of this sequence was made of.
+    @property
+    def digest(self) -> bytes:
+        """What a CHECKPOINT for this state vouches for."""
+        if not self._digest:
+            self._digest = checkpoint_digest(self.sequence, self.top)
+        return self._digest
 
-    Takes all chunks in their order. Raises EncodingError for any others: altered, of another sequence, in another
-    order or number.
-    """
-    held = tuple(chunks)
-    size = chunk_bytes(sum(map(len, held)), sizes)
-    sections: list[list[bytes]] = [[] for _ in range(count)]
-    seal = _first_seal(sequence)
-    at = 0
-    items = read_items(held, size)
-    for item in items:
-        number, piece = item[:1], item[1:]
-        if number == bytes([count]):
-            if piece != seal or next(items, None) is not None:
-                break
-            return sections
-        if not at <= int.from_bytes(number, "big") < count or not number or len(piece) > SNAPSHOT_PIECE_BYTES:
-            break
-        at = number[0]
-        sections[at].append(piece)
-        seal = _next_seal(seal, item)
-    raise EncodingError(f"these are not the chunks of the state at sequence {sequence}, all of them and in order")
+    def node(self, address: Address) -> bytes | None:
+        """Return a node as it is digested and sent, None where there is none."""
+        if address == TOP:
+            return self.top
+        if address.section >= len(self.views):
+            return None
+        return self.views[address.section].payload(address.prefix)
 
 
-def chunk_bytes(total: int, sizes: Sequence[int] = CHUNK_SIZES) -> int:
-    """Return how large the chunks of a state of `total` bytes are. Raises StateTooLarge."""
-    for size in sizes:
-        if total <= size * MAX_CHUNKS:
-            return size
-    raise _too_large(sizes)
-
-
-def _digest_chunks(
-    sequence: int, sections: Sequence[Iterable[bytes]], sizes: Sequence[int]
-) -> tuple[int, list[list[bytes]]]:
-    """Return the chunks' size and the levels of their Merkle tree."""
-    for size in sizes:
-        # Started again for the few states that outgrow a size, which is known only when they have.
-        rows = merkle.levels(islice(cut_items(_write(sequence, sections), size), MAX_CHUNKS + 1))
-        if len(rows[0]) <= MAX_CHUNKS:
-            return size, rows
-    raise _too_large(sizes)
-
-
-def _write(sequence: int, sections: Sequence[Iterable[bytes]]) -> Iterator[bytes]:
-    """Yield each piece behind its section's number, and last a seal over all, by which a reader knows the end.
-
-    Each chunk is proven by its path; the seal shows that the chunks were put together as they were.
-    """
-    seal = _first_seal(sequence)
-    for number, pieces in enumerate(sections):
-        for piece in pieces:
-            if type(piece) is not bytes or len(piece) > SNAPSHOT_PIECE_BYTES:
-                raise EncodingError(f"a snapshot's pieces must be bytes, at most {SNAPSHOT_PIECE_BYTES} in each")
-            item = bytes([number]) + piece
-            seal = _next_seal(seal, item)
-            yield item
-    yield bytes([len(sections)]) + seal
-
-
-def _first_seal(sequence: int) -> bytes:
-    return digest(b"pbft/snapshot", sequence.to_bytes(8, "big"))
-
-
-def _next_seal(seal: bytes, item: bytes) -> bytes:
-    return digest(b"pbft/snapshot", seal, item)
-
-
-def _checkpoint_digest(sequence: int, root: bytes) -> bytes:
-    return digest(b"pbft/checkpoint", sequence.to_bytes(8, "big"), root)
-
-
-def _too_large(sizes: Sequence[int]) -> StateTooLarge:
-    return StateTooLarge(
-        f"the replicated state has outgrown {MAX_CHUNKS * sizes[-1]} bytes, the most that a checkpoint can hold"
-    )
+def _root(view: View) -> SectionRoot:
+    root = view.root
+    return SectionRoot(0, 0, bytes(DIGEST_BYTES)) if root is None else SectionRoot(root.count, root.size, root.digest)

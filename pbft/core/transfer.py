@@ -1,56 +1,75 @@
 """State transfer: who missed too much takes over the state of a stable checkpoint (OSDI'99 section 4.4; thesis 5.3).
 
-Owns: which checkpoint is being fetched, the chunks that have come, and whom to ask for the others. Every chunk is
-checked against the checkpoint's digest, which a quorum signed, before it is kept; a source that lies or stalls is
-passed over. Installs nothing.
+Owns: which checkpoint is being fetched, the walk over its trie, the nodes that have come, and whom to ask for others.
+Only what this replica's own state does not hold is fetched; every node is checked against the digest that its parent
+names it by, from the checkpoint's digest down, which a quorum signed. A source that lies or stalls is passed over.
+Installs nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from pbft.core.assembly import Assembly
 from pbft.core.effects import Reason
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ReplicaId
-from pbft.core.messages import MAX_FETCHED_CHUNKS, CheckpointProof, Chunk, Fetch
+from pbft.core.messages import CheckpointProof
 from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
 from pbft.core.situation import TransferStanding
-from pbft.core.snapshot import leads_to
+from pbft.core.snapshot import Snapshot
+from pbft.core.state_messages import NODES_BYTES, Address, Fetch, Nodes
+
+_BASE_NODES: Final = 1_024
+"""Nodes of our own state that are digested in one turn, before anything is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Asked:
+    """One FETCH that was not answered yet."""
+
     source: ReplicaId
     due_ms: int
+    bytes: int
+    addresses: list[Address]
+
+
+_NO_FAILURES = (0, 0)
 
 
 class Transfer:
-    """Fetches the chunks of one checkpoint's state from several replicas at once."""
+    """Fetches what differs of one checkpoint's state from several replicas at once."""
 
     def __init__(self, outbox: Outbox, settings: ReplicaSettings) -> None:
         self.goal: CheckpointProof | None = None
         """What is being fetched, if anything is."""
+        self.assembly = Assembly()
+        """What is known of it. Kept when the goal moves on: most of it still holds then."""
         self._out = outbox
         self._settings = settings
-        self._chunks: dict[int, bytes] = {}
-        self._total = 1
-        """How many chunks there are: 1 until the first one has told."""
-        self._asked: dict[int, _Asked] = {}
-        self._failures: dict[ReplicaId, int] = {}
+        self._asked: list[_Asked] = []
+        """In the order in which they are due."""
+        self._base: Snapshot | None = None
+        """This replica's own state, as long as its nodes are not known."""
+        self._failures: dict[ReplicaId, tuple[int, int]] = {}
+        """How often each gave wrong nodes or not all, which no correct one does, and how often it was late."""
         self._arrived_ms = 0
         self.arrived = 0
-        """How many chunks have come, of whatever was fetched."""
+        """How many nodes have come, of whatever was fetched."""
 
     @property
     def deadline_ms(self) -> int | None:
         """When a source is next given up."""
-        return min((asked.due_ms for asked in self._asked.values()), default=None)
+        if self._base is not None:
+            return self._out.now.monotonic_ms
+        return self._asked[0].due_ms if self._asked else None
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk is here."""
-        return self.goal is not None and len(self._chunks) == self._total
+        """Whether every node is here."""
+        return self.goal is not None and self._base is None and self.assembly.complete
 
     @property
     def stalled(self) -> bool:
@@ -59,79 +78,110 @@ class Transfer:
 
     def standing(self) -> TransferStanding | None:
         """Return how much of what is being fetched is here."""
-        return TransferStanding(self.goal.sequence, len(self._chunks), self._total) if self.goal is not None else None
+        if self.goal is None:
+            return None
+        return TransferStanding(self.goal.sequence, self.assembly.present_bytes, self.assembly.total_bytes)
 
-    def begin(self, goal: CheckpointProof) -> None:
-        """Start to fetch the state at a checkpoint, instead of whatever was being fetched."""
-        self.stop()
-        self.goal = goal
-        self._arrived_ms = self._out.now.monotonic_ms
-        self._ask()
+    def begin(self, goal: CheckpointProof, base: Snapshot) -> None:
+        """Start to fetch the state at a checkpoint, instead of whatever was being fetched.
+
+        `base` is a state of this replica's own: of what is equal there nothing is fetched. Later turns may have to find
+        its nodes first.
+        """
+        self._asked.clear()
+        self.goal, self._base = goal, base
+        self._walk()
 
     def stop(self) -> None:
-        """Fetch nothing any more."""
-        self.goal = None
-        self._total = 1
-        self._chunks.clear()
+        """Fetch nothing any more, and let go of what came."""
+        self.goal = self._base = None
         self._asked.clear()
+        self.assembly = Assembly()
 
-    def take(self) -> list[bytes]:
-        """Return the chunks in order, all of them, and be done."""
-        chunks = [self._chunks[index] for index in range(self._total)]
-        self.stop()
-        return chunks
+    def on_nodes(self, nodes: Nodes, envelope: Envelope, sender: ReplicaId) -> None:
+        """Keep nodes of the state that is being fetched.
 
-    def on_chunk(self, chunk: Chunk, envelope: Envelope, sender: ReplicaId) -> None:
-        """Keep a chunk of the state that is being fetched.
-
-        Refused unless it is missing and its path leads from it to the digest that a quorum signed.
+        Refused unless each of them is missing and is what its parent names, the uppermost what a quorum signed; those
+        that come before one that is not are kept.
         """
-        goal = self.goal
-        if goal is None or chunk.sequence != goal.sequence or chunk.index in self._chunks:
+        if self.goal is None or self._base is not None or nodes.sequence != self.goal.sequence:
             return self._out.ignore(Reason.NOT_WANTED, envelope, sender)
-        if not leads_to(goal.sequence, goal.digest, chunk.index, chunk.chunks, chunk.path, chunk.data):
-            self._out.ignore(Reason.WRONG_DIGEST, envelope, sender)
-            self._pass_over(sender)
-            return self._ask()
-        self._total = chunk.chunks
-        self._chunks[chunk.index] = chunk.data
-        self._asked.pop(chunk.index, None)
-        self._arrived_ms = self._out.now.monotonic_ms
-        self.arrived += 1
+        before = self.arrived
+        for node in nodes.nodes:
+            if not self.assembly.is_missing(node.address):
+                continue
+            if not self.assembly.put(node.address, node.payload):
+                self._out.ignore(Reason.WRONG_DIGEST, envelope, sender)
+                self._pass_over(sender, lied=True)
+                return self._ask()
+            self.arrived += 1
+        answered = self._answered(sender, nodes.nodes[0].address)
+        if self.arrived == before and not answered:
+            return self._out.ignore(Reason.NOT_WANTED, envelope, sender)
         self._ask()
 
     def tick(self) -> None:
         """Give up sources that are overdue, and ask others."""
+        self._walk()
         now_ms = self._out.now.monotonic_ms
-        late = dict.fromkeys(asked.source for asked in self._asked.values() if asked.due_ms <= now_ms)
+        late = dict.fromkeys(asked.source for asked in self._asked if asked.due_ms <= now_ms)
         for source in late:
             self._pass_over(source)
         if late:
             self._ask()
 
-    def _pass_over(self, source: ReplicaId) -> None:
-        self._failures[source] = self._failures.get(source, 0) + 1
-        self._asked = {index: asked for index, asked in self._asked.items() if asked.source != source}
+    def _walk(self) -> None:
+        """Begin once the nodes of our own state are known."""
+        if self.goal is None or self._base is None:
+            return
+        self._arrived_ms = self._out.now.monotonic_ms
+        self._base.settle(_BASE_NODES)
+        if self._base.settled:
+            self.assembly.begin(self.goal.sequence, self.goal.digest, self._base)
+            self._base = None
+            self._ask()
+
+    def _answered(self, source: ReplicaId, first: Address) -> bool:
+        """Say whether a FETCH has had its answer. A source that brought a part of it only is passed over.
+
+        A correct one brings all of it. One that brings a node at a time, just before it is late, would delay the rest.
+        """
+        asked = next((each for each in self._asked if each.source == source and each.addresses[0] == first), None)
+        if asked is None:
+            return False
+        if any(map(self.assembly.is_missing, asked.addresses)):
+            self._pass_over(source, lied=True)
+        else:
+            # A whole answer only: else a node now and then would hold us to a state that nobody else keeps any more.
+            self._arrived_ms = self._out.now.monotonic_ms
+            self._asked.remove(asked)
+        return True
+
+    def _pass_over(self, source: ReplicaId, *, lied: bool = False) -> None:
+        """Prefer others to a source that was late, and anybody to one that gave wrong nodes, or not all."""
+        lies, delays = self._failures.get(source, _NO_FAILURES)
+        self._failures[source] = (lies + 1, delays) if lied else (lies, delays + 1)
+        for asked in [each for each in self._asked if each.source == source]:
+            self._asked.remove(asked)
+            self.assembly.unclaim(asked.addresses)
 
     def _ask(self) -> None:
-        """Ask for what is missing: a share of each idle source among those that failed least."""
+        """Ask for what is missing: each of the sources that failed least has its share of what may be under way."""
         if self.goal is None:
             return
-        room = self._settings.transfer_chunks - len(self._asked)
-        missing = [each for each in range(self._total) if each not in self._chunks and each not in self._asked]
         n, me = self._out.group.n, self._out.me
         others = [(me + 1 + offset) % n for offset in range(n - 1)]
-        fewest = min(self._failures.get(source, 0) for source in others)
-        sources = [source for source in others if self._failures.get(source, 0) == fewest]
-        busy = {asked.source: None for asked in self._asked.values()}
-        share = max(1, self._settings.transfer_chunks // len(sources))
-        due_ms = self._out.now.monotonic_ms + self._settings.transfer_timeout_ms
-        for source in [each for each in sources if each not in busy]:
-            wanted = missing[: min(share, room, MAX_FETCHED_CHUNKS)]
-            if not wanted:
-                return
-            missing, room = missing[len(wanted) :], room - len(wanted)
-            for index in wanted:
-                self._asked[index] = _Asked(source, due_ms)
-            fetch = Fetch(self.goal.sequence, self.goal.digest, tuple(wanted))
-            self._out.send(source, self._out.plain(Kind.FETCH, fetch))
+        fewest = min(self._failures.get(source, _NO_FAILURES) for source in others)
+        sources = [source for source in others if self._failures.get(source, _NO_FAILURES) == fewest]
+        under_way = {each: sum(asked.bytes for asked in self._asked if asked.source == each) for each in sources}
+        share = max(NODES_BYTES, self._settings.transfer_bytes // len(sources))
+        for source in sorted(sources, key=lambda each: under_way[each]):
+            while under_way[source] == 0 or under_way[source] + NODES_BYTES <= share:
+                addresses, size = self.assembly.claim()
+                if not addresses:
+                    return
+                due_ms = self._out.now.monotonic_ms + self._settings.transfer_timeout_ms
+                self._asked.append(_Asked(source, due_ms, size, addresses))
+                fetch = Fetch(self.goal.sequence, self.goal.digest, tuple(addresses))
+                self._out.send(source, self._out.plain(Kind.FETCH, fetch))
+                under_way[source] += size

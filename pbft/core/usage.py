@@ -7,9 +7,13 @@ them.
 
 from __future__ import annotations
 
+from pbft.core.deeds import MOST_BYTES, MOST_OPERATIONS
 from pbft.core.group import Group
 from pbft.core.log import KEPT_BATCHES
 from pbft.core.settings import ReplicaSettings
+from pbft.core.state_messages import MOST_RECALLED
+from pbft.core.telling import ACCOUNT_BYTES
+from pbft.encoding import DIGEST_BYTES
 
 
 def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
@@ -24,6 +28,8 @@ def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
     slots = 2 * limits.log_size
     slot_bytes = (3 + KEPT_BATCHES) * limits.batch_bytes
     sessions = limits.sessions_per_client * len(group.clients)
+    intervals = 2 * (limits.log_size // limits.checkpoint_interval) + 2
+    deeds = intervals * (MOST_OPERATIONS + limits.batch_operations)
     return {
         "slots": slots,
         "batch_bytes": slots * slot_bytes,
@@ -35,11 +41,16 @@ def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
         "view_change_bytes": 3 * n * view_change_bytes(group),
         "new_views": n + 1,
         "checkpoint_votes": n * (limits.log_size // limits.checkpoint_interval),
-        "snapshots": 2 * (limits.log_size // limits.checkpoint_interval) + 2,
+        "snapshots": intervals,
         "waiting": settings.waiting_requests,
         "waiting_bytes": settings.waiting_bytes,
         "replies": sessions,
         "sessions": sessions,
+        "deeds": deeds,
+        "deed_bytes": intervals * MOST_BYTES,
+        "recalled_deeds": deeds,
+        "recalled_batch_bytes": slots * limits.batch_bytes,
+        "recalled_bytes": n * max(DIGEST_BYTES * max(MOST_RECALLED, slots), ACCOUNT_BYTES),
     }
 
 

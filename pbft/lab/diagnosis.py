@@ -255,11 +255,11 @@ class _Doctor:
     def _of_stragglers(self) -> Iterator[Finding]:
         for each in self._found.seen:
             behind, transfer = _number(each.report, "behind"), _part(each, "transfer")
-            sequence, chunks, of = (_number(transfer, name) for name in ("sequence", "chunks", "of"))
-            if sequence is not None and chunks is not None and of is not None:
+            sequence, size, of = (_number(transfer, name) for name in ("sequence", "bytes", "of"))
+            if sequence is not None and size is not None and of is not None:
                 yield Finding(
                     Severity.SLOW,
-                    f"replica {each.replica} fetches the state at {sequence}: {chunks} of {of} pieces are there",
+                    f"replica {each.replica} fetches the state at {sequence}: {size} of {of} bytes are there",
                     "",
                 )
             elif behind:

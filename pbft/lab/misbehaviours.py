@@ -16,8 +16,8 @@ from pbft.testing.byzantine import (
     Adversary,
     BadSignature,
     BadState,
-    ChunkForger,
     Equivocator,
+    NodeForger,
     Silent,
     SlowVoter,
     StaleViewChange,
@@ -41,7 +41,7 @@ WORDS: Final[Mapping[str, tuple[type[Adversary], ...]]] = MappingProxyType(
         "bad-signature": (BadSignature,),
         "slow": (SlowVoter,),
         "stale-view-change": (StaleViewChange,),
-        "bad-state": (BadState, ChunkForger),
+        "bad-state": (BadState, NodeForger),
     }
 )
 """What stands behind the everyday words of `pbft.lab.faults.HOWS`; "censor" is made for the client it names.

@@ -52,8 +52,9 @@ class MailboxLimits:
 
 
 def replica_limits(group: Group) -> MailboxLimits:
-    """Return the limits of what replicas say to each other: batches, chunks of state, and the votes for a view."""
-    return MailboxLimits(max(4 * 1024 * 1024, 2 * group.limits.batch_bytes, 2 * view_change_bytes(group)))
+    """Return the limits of what replicas say to each other: batches, nodes of the state, and the votes for a view."""
+    largest = max(group.limits.batch_bytes, group.limits.results_bytes, view_change_bytes(group))
+    return MailboxLimits(max(4 * 1024 * 1024, 2 * largest))
 
 
 def request_limits(limits: Limits) -> MailboxLimits:

@@ -25,10 +25,8 @@ from pbft.core.group import ReplicaId
 from pbft.core.messages import (
     Checkpoint,
     CheckpointProof,
-    Chunk,
     Commit,
     CommitCertificate,
-    Fetch,
     NewView,
     Prepare,
     PrePrepare,
@@ -37,6 +35,7 @@ from pbft.core.messages import (
     ViewChange,
     unpack,
 )
+from pbft.core.state_messages import Fetch, Nodes, Recall, Recalled
 from pbft.encoding import EncodingError
 from pbft.wording import quote, suggest
 
@@ -59,7 +58,9 @@ BODIES: Final[Mapping[Kind, type[Any]]] = {
     Kind.STATUS: Status,
     Kind.CHECKPOINT_PROOF: CheckpointProof,
     Kind.FETCH: Fetch,
-    Kind.CHUNK: Chunk,
+    Kind.NODES: Nodes,
+    Kind.RECALL: Recall,
+    Kind.RECALLED: Recalled,
     Kind.COMMITTED: CommitCertificate,
 }
 """What replicas say that names a view, a sequence or both."""
@@ -72,7 +73,9 @@ _PLURALS: Final[Mapping[Kind, str]] = {
     Kind.REPLY: "replies",
     Kind.STATUS: "statuses",
     Kind.FETCH: "fetches",
+    Kind.NODES: "nodes",
     Kind.COMMITTED: "commit-certificates",
+    Kind.RECALLED: "recalled",
     Kind.INSPECT: "inspections",
 }
 _SINGULARS: Final[Mapping[Kind, str]] = {

@@ -124,7 +124,7 @@ class ReplicaCollector(Collector):
             ((str(culprit), tallies.evidence[culprit]) for culprit in range(self._group.n)),
         )
         yield CounterMetricFamily("pbft_state_transfers", "States taken over from others", tallies.state_transfers)
-        yield CounterMetricFamily("pbft_state_chunks", "The pieces that these came in", tallies.state_chunks)
+        yield CounterMetricFamily("pbft_state_bytes", "Bytes of state fetched for these", tallies.state_bytes)
         yield CounterMetricFamily(
             "pbft_state_divergences",
             "How often the own state was not the one a quorum vouches for",

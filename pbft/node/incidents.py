@@ -15,15 +15,15 @@ from pbft.core.effects import (
     Diverged,
     Effect,
     Evidence,
-    Executed,
+    OperationFailed,
     StateInstalled,
     ViewChangeStarted,
     ViewEntered,
 )
 from pbft.core.messages import CheckpointProof
 from pbft.core.settings import Now
-from pbft.machine import Application, Outcome
-from pbft.node.event_log import EventLog, text_of
+from pbft.machine import Application
+from pbft.node.event_log import EventLog
 from pbft.node.evidence import EvidenceFolder
 
 _GAP_MS: Final = 1_000
@@ -66,17 +66,17 @@ class Incidents:
                 self._note("view entered", now, view=view, stable=stable, proposed_again=len(digests), asked_by=asked)
             case BecameStable(proof):
                 self._on_stable(proof, now)
-            case StateInstalled(sequence, digest, chunks):
+            case StateInstalled(sequence, digest, nodes, size):
                 why = "its own state was another" if self._diverged else "it was too far behind to execute"
                 self._diverged = False
-                self._note("state installed", now, sequence=sequence, digest=digest.hex(), chunks=chunks, cause=why)
+                self._note(
+                    "state installed", now, sequence=sequence, digest=digest.hex(), nodes=nodes, bytes=size, cause=why
+                )
             case Diverged(sequence, own, proven):
                 self._diverged = True
                 self._warn("state diverged", now, sequence=sequence, own=own.hex(), proven=proven.hex())
-            case Executed(sequence=sequence, requests=requests):
-                failed = sum(list(each.outcomes).count(Outcome.FAILED) for each in requests)
-                if failed:
-                    self._warn("operation failed", now, sequence=sequence, operations=failed, **self._cause())
+            case OperationFailed():
+                self._on_failed(effect, now)
             case _:
                 pass
 
@@ -107,6 +107,20 @@ class Incidents:
             signatures=[each.signature.hex() for each in (first, second)],
         )
 
+    def _on_failed(self, failed: OperationFailed, now: Now) -> None:
+        told = {"error": failed.error} if failed.error else {}
+        self._warn(
+            "operation failed",
+            now,
+            sequence=failed.sequence,
+            operations=failed.operations,
+            position=failed.operation,
+            client=failed.client,
+            **told,
+            text=failed.text,
+            **self._where(failed.error),
+        )
+
     def _keep(self, evidence: Evidence, now: Now) -> Path | None:
         try:
             return self._evidence.keep(evidence)
@@ -133,18 +147,17 @@ class Incidents:
         self._noted_ms[event] = now.monotonic_ms
         return True
 
-    def _cause(self) -> dict[str, Any]:
-        """Return what made the newest operation fail, as far as a StateMachine tells: a failure is told of once."""
+    def _where(self, kind: str) -> dict[str, str]:
+        """Return where in the application the newest operation failed, as far as a StateMachine tells: once each."""
         error = getattr(self._application, "last_failure", None)
-        if not isinstance(error, BaseException) or error is self._told:
+        if not isinstance(error, BaseException) or error is self._told or type(error).__name__ != kind:
             return {}
         self._told = error
-        cause = {"error": type(error).__name__, "text": text_of(error)}
         frames = list(traceback.walk_tb(error.__traceback__))
-        if frames:
-            code = frames[-1][0].f_code
-            cause["where"] = f"{code.co_filename}, line {frames[-1][1]}, in {code.co_qualname}"
-        return cause
+        if not frames:
+            return {}
+        code = frames[-1][0].f_code
+        return {"where": f"{code.co_filename}, line {frames[-1][1]}, in {code.co_qualname}"}
 
 
 def _shorten(text: str) -> str:

@@ -27,6 +27,7 @@ from pbft.loading import application_name, create_application, load_application
 from pbft.machine import Application
 from pbft.net.transport import RECEIVE_BUFFER_BYTES
 from pbft.node.assembly import StartError, open_driver
+from pbft.node.divergences import Divergences
 from pbft.node.driver import Driven, Driver
 from pbft.node.event_log import EventLog
 from pbft.node.evidence import EvidenceFolder
@@ -191,11 +192,15 @@ async def _serve(
         routes.watch(files, index)
     _note_start(log, driver, files, occupant.notes)
     incidents = Incidents(log, application, EvidenceFolder(files.evidence(index), files.group))
-    driver.watchers.append(incidents.watch)
+    driver.watchers += [incidents.watch, Divergences(folder, log, application, files.group, index).watch]
     stream = await open_stream(driver, files, log, occupant.lies)
     ready(str(files.client_addresses[index]))
     try:
         await driver.run()
+    except PbftError as error:
+        log.fail("stopped for good", error, executed=replica.status().executed, **incidents.summary())
+        print(f"{occupant.name} stopped: {error}", file=sys.stderr)
+        return EXIT_CANNOT_START
     except Exception as error:
         log.fail("failed", error, executed=replica.status().executed, **incidents.summary())
         print(f"{occupant.name} stopped on an internal error; see {folder / 'log.jsonl'}", file=sys.stderr)

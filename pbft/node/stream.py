@@ -41,7 +41,8 @@ types and sizes before use, and clean text before a terminal sees it.
 
 `incident`, when the replica's log gets a line: as bounded as the log is
     level ("info", "warning" or "error"), what ("view left", "view entered", "stable checkpoint", "state installed",
-    "state diverged", "evidence", "operation failed", "stopped" …), and fields, an object: its cause and its numbers.
+    "state diverged", "divergence explained", "evidence", "operation failed", "stopped" …), and fields, an object: its
+    cause and its numbers.
 
 `dropped`, the last line to a reader that is closed
     why, in words: it left too much unread, it said too much, or too many others read already. Connect again at any

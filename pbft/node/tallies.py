@@ -41,7 +41,7 @@ class Tallies:
         """How often a replica was seen to sign two messages that exclude each other."""
         self.state_transfers = 0
         """States taken over from others."""
-        self.state_chunks = 0
+        self.state_bytes = 0
         """The pieces that these came in."""
         self.divergences = 0
 
@@ -62,9 +62,9 @@ class Tallies:
                 self.views_entered += 1
             case Evidence(culprit):
                 self.evidence[culprit] += 1
-            case StateInstalled(chunks=chunks):
+            case StateInstalled(bytes=size):
                 self.state_transfers += 1
-                self.state_chunks += chunks
+                self.state_bytes += size
             case Diverged():
                 self.divergences += 1
             case _:

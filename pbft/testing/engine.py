@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from pbft.core.codec import share_decoding
-from pbft.core.effects import Action, Answer, Broadcast, Effect, Send
+from pbft.core.effects import Action, Answer, Broadcast, Effect, Send, StateInstalled
 from pbft.core.envelope import Envelope, Sender
 from pbft.core.group import ReplicaId
 from pbft.core.replica import Replica
@@ -180,7 +180,9 @@ class Engine:
         for effect in effects:
             self._release(station, effect)
         self._plan_wake(station.id, station, deadline_ms)
-        self._measure(station, received)
+        # Whatever it says of a state that it took over, others said first: that is looked at as soon as it is there.
+        took_over = any(isinstance(effect, StateInstalled) for effect in effects)
+        self._measure(station, SAMPLE_EVERY if took_over else received)
 
     def _measure(self, station: Station, received: int) -> None:
         """Show the oracles a correct replica itself, now and then."""

@@ -32,8 +32,8 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import (
     NULL_DIGEST,
+    Checkpoint,
     CommitCertificate,
-    Fetch,
     Prepare,
     PrePrepare,
     Status,
@@ -42,6 +42,7 @@ from pbft.core.messages import (
     unpack,
 )
 from pbft.core.replica import Replica
+from pbft.core.state_messages import Address, Fetch
 from pbft.testing.oracles.base import Facts, Oracle
 
 
@@ -86,7 +87,11 @@ class RarePath(Enum):
     TRANSFER_IN_VIEW_CHANGE = "state taken over during a view change"
     SOURCE_PASSED_OVER = "source of a state passed over"
     TARGET_MOVED = "fetching moved on to a later state"
-    CHUNK_REFUSED = "wrong chunk refused"
+    NODE_REFUSED = "wrong node refused"
+    PARTLY_ANSWERED = "some of the nodes asked for came"
+    STAGED_NODES_USED = "node used that came for an earlier state"
+    LITTLE_MOVED = "state taken over of which less than half was moved"
+    CHECKPOINT_LATE = "checkpoint voted for when more was executed"
     STABLE_BY_PROOF = "checkpoint adopted from a proof"
     # Clients.
     SESSION_EVICTED = "session evicted"
@@ -139,8 +144,10 @@ class _Seen:
     """Proposals that came too early, by view and sequence."""
     held_back: dict[tuple[int, int], bytes] = field(default_factory=dict)
     """Proposals held back for their time."""
-    asked: dict[int, ReplicaId] = field(default_factory=dict)
-    """Who was asked for each chunk of the state being fetched."""
+    asked: dict[Address, ReplicaId] = field(default_factory=dict)
+    """Who was asked for each node of the state being fetched."""
+    asked_before: dict[Address, ReplicaId] = field(default_factory=dict)
+    """The same of states that were to be fetched before, since one was last taken over."""
     fetching: int = 0
     """The sequence of that state."""
     wanted: int | None = None
@@ -177,6 +184,8 @@ class RarePaths(Oracle):
         """Who entered a view within the present list of effects."""
         self._usual_ms: int | None = None
         """The timeout that replicas begin with, once one was looked at."""
+        self._wrong_node = False
+        """Whether a wrong node was refused within the present list of effects."""
         self._executed = 0
         self._sessions: defaultdict[ClientKey, dict[bytes, None]] = defaultdict(dict)
         """Each client's sessions as its table holds them, the least recently executed first."""
@@ -211,6 +220,7 @@ class RarePaths(Oracle):
 
     def concluded(self, replica: ReplicaId) -> None:
         """Note that whoever entered a view has voted for what it holds of what is proposed again."""
+        self._wrong_node = False
         if self._concluding is not None:
             self._seen[self._concluding].entering = None
             self._concluding = None
@@ -237,6 +247,11 @@ class RarePaths(Oracle):
         elif isinstance(effect, StateInstalled):
             self._count(RarePath.TRANSFER if seen.voting else RarePath.TRANSFER_IN_VIEW_CHANGE)
             seen.executed = max(seen.executed, effect.sequence)
+            if any(address not in seen.asked for address in seen.asked_before):
+                # It has come by then, and need not come again.
+                self._count(RarePath.STAGED_NODES_USED)
+            if 2 * effect.bytes < self.facts.record.state_bytes.get(effect.sequence, 0):
+                self._count(RarePath.LITTLE_MOVED)
         elif isinstance(effect, Evidence):
             self._count(RarePath.EVIDENCE)
 
@@ -289,8 +304,9 @@ class RarePaths(Oracle):
             self._count(_SECOND[kind])
         elif reason is Reason.FULL:
             self._refuses_for_room(replica)
-        elif reason is Reason.WRONG_DIGEST and kind is Kind.CHUNK:
-            self._count(RarePath.CHUNK_REFUSED)
+        elif reason is Reason.WRONG_DIGEST and kind is Kind.NODES:
+            self._count(RarePath.NODE_REFUSED)
+            self._wrong_node = True
         if kind is not Kind.PRE_PREPARE or (reason is not Reason.TOO_EARLY and reason is not Reason.CLOCK_DRIFT):
             return
         arrived = self._arrived(Kind.PRE_PREPARE)
@@ -311,6 +327,8 @@ class RarePaths(Oracle):
     def _votes(self, replica: ReplicaId, vote: Envelope) -> None:
         """Look at a vote that a backup makes durable: for what was too early, held back, or came after its view did."""
         seen = self._seen[replica]
+        if vote.kind is Kind.CHECKPOINT and unpack(Checkpoint, vote.body).sequence < seen.executed:
+            self._count(RarePath.CHECKPOINT_LATE)
         if vote.kind is not Kind.PREPARE or not (seen.early or seen.held_back or seen.lacking):
             return
         body = unpack(Prepare, vote.body)
@@ -359,10 +377,16 @@ class RarePaths(Oracle):
         if fetch.sequence != seen.fetching:
             if seen.fetching > seen.executed:
                 self._count(RarePath.TARGET_MOVED)
+                seen.asked_before |= seen.asked
+            else:
+                seen.asked_before = {}
             seen.fetching, seen.asked = fetch.sequence, {}
-        if any(seen.asked.get(index, source) != source for index in fetch.chunks):
+        if any(seen.asked.get(address, source) != source for address in fetch.addresses):
             self._count(RarePath.SOURCE_PASSED_OVER)
-        seen.asked.update(dict.fromkeys(fetch.chunks, source))
+        answer = None if self._wrong_node else self._arrived(Kind.NODES)
+        if answer is not None and any(seen.asked.get(address) == answer.sender for address in fetch.addresses):
+            self._count(RarePath.PARTLY_ANSWERED)
+        seen.asked.update(dict.fromkeys(fetch.addresses, source))
 
     def _tells(self, seen: _Seen, status: Status) -> None:
         if status.wanted:

@@ -22,6 +22,7 @@ from pbft.core.effects import (
     ViewEntered,
 )
 from pbft.core.envelope import Envelope, Kind, Sender
+from pbft.core.findings import DivergenceExplained
 from pbft.core.group import ClientKey, ReplicaId
 from pbft.core.messages import Hello, Request, unpack
 from pbft.core.replica import Replica
@@ -36,7 +37,7 @@ KEPT_PERSISTS: Final = 1_024
 KEPT_EVIDENCE: Final = 1_024
 KEPT_STEPS: Final = 4_096
 
-Step = ViewChangeStarted | ViewEntered | BecameStable | StateInstalled | Diverged
+Step = ViewChangeStarted | ViewEntered | BecameStable | StateInstalled | Diverged | DivergenceExplained
 """A notice of something that happens now and then, and that a test may want to look at afterwards."""
 
 Kept = TypeVar("Kept", bound=Step)

@@ -24,6 +24,7 @@ from pbft.core.effects import (
     Executed,
     Ignored,
     Notice,
+    OperationFailed,
     Prepared,
     Proposed,
     StateInstalled,
@@ -31,6 +32,7 @@ from pbft.core.effects import (
     ViewEntered,
 )
 from pbft.core.envelope import Envelope, Sender
+from pbft.core.findings import DivergenceExplained
 from pbft.testing.network import Address
 from pbft.testing.words import body_words, place, places, proposals, short
 from pbft.wording import count
@@ -136,10 +138,15 @@ class Trace:
             case BecameStable(proof):
                 by = places(share.signer for share in proof.shares)
                 return f"stable s{proof.sequence} {short(proof.digest)} by {by}"
-            case StateInstalled(sequence, digest, chunks):
-                return f"installed the state of s{sequence} {short(digest)} from {count(chunks, 'chunk')}"
+            case StateInstalled(sequence, digest, nodes, size):
+                came = f"{count(nodes, 'node')}, {count(size, 'byte')}"
+                return f"installed the state of s{sequence} {short(digest)} with {came}"
             case Diverged(sequence, own, proven):
                 return f"diverged at s{sequence}: has {short(own)}, and a quorum vouches for {short(proven)}"
+            case DivergenceExplained():
+                return _explained(notice)
+            case OperationFailed(sequence, operation, operations):
+                return f"failed at s{sequence} in operation {operation}, and in {operations} of the batch"
             case Ignored(reason, sender, kind):
                 return f"ignored {kind.name} from {self.who(sender)}: {reason.value}"
             case Evidence(culprit, first, second):
@@ -150,3 +157,10 @@ class Trace:
 
 def _line(at_ms: int, who: str, what: str) -> str:
     return f"{at_ms:>6} {who:<16} {what}"
+
+
+def _explained(found: DivergenceExplained) -> str:
+    known = found.operation is not None
+    where = f"first in operation {found.operation} of s{found.differs_at}" if known else found.unknown
+    keys = "unknown keys" if found.total_keys is None else count(found.total_keys, "key")
+    return f"explained that it diverged at s{found.sequence}: {where}; {keys} of the state differ"

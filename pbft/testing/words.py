@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Final
 
 from pbft.core.envelope import Kind, Sender
 from pbft.core.messages import (
@@ -14,10 +15,8 @@ from pbft.core.messages import (
     Batch,
     Checkpoint,
     CheckpointProof,
-    Chunk,
     Commit,
     CommitCertificate,
-    Fetch,
     Hello,
     NewView,
     Prepare,
@@ -33,9 +32,14 @@ from pbft.core.messages import (
     request_digest,
     unpack,
 )
+from pbft.core.state_messages import TOP, Fetch, Nodes, Recall, Recalled
+from pbft.core.state_messages import Address as StateAddress
 from pbft.encoding import EncodingError
 from pbft.testing.network import Address
 from pbft.wording import count
+
+_ADDRESSES: Final = 4
+"""So many nodes of a state are named where more are meant."""
 
 
 def place(address: Address) -> str:
@@ -105,10 +109,16 @@ def _other_words(kind: Kind, body: bytes, beside: bytes) -> str:
             return f" v{proven.view} s{proven.sequence} {short(proven.digest)} by {by}{batch}"
         case Kind.FETCH:
             fetch = unpack(Fetch, body)
-            return f" s{fetch.sequence} {short(fetch.digest)} chunks {' '.join(map(str, fetch.chunks))}"
-        case Kind.CHUNK:
-            chunk = unpack(Chunk, body)
-            return f" s{chunk.sequence} {chunk.index} of {chunk.chunks} with {count(len(chunk.data), 'byte')}"
+            return f" s{fetch.sequence} {short(fetch.digest)} {_addresses(fetch.addresses)}"
+        case Kind.NODES:
+            nodes = unpack(Nodes, body)
+            size = sum(len(each.payload) for each in nodes.nodes)
+            return f" s{nodes.sequence} {_addresses([each.address for each in nodes.nodes])} with {count(size, 'byte')}"
+        case Kind.RECALL:
+            return _recall(unpack(Recall, body))
+        case Kind.RECALLED:
+            recalled = unpack(Recalled, body)
+            return f"{_recall(recalled.asked)} {count(len(recalled.items), 'item')}"
         case Kind.REQUEST:
             request = unpack(Request, body)
             operations = count(len(request.operations), "operation")
@@ -147,3 +157,14 @@ def _status(status: Status) -> str:
     if status.wanted:
         told += f", lacks {' '.join(map(short, status.wanted))}"
     return told
+
+
+def _addresses(addresses: Sequence[StateAddress]) -> str:
+    named = ["top" if each == TOP else f"{each.section}/{each.prefix.hex()[1::2]}" for each in addresses[:_ADDRESSES]]
+    more = [f"and {len(addresses) - _ADDRESSES} more"] if len(addresses) > _ADDRESSES else []
+    return f"nodes {' '.join([*named, *more])}"
+
+
+def _recall(recall: Recall) -> str:
+    what = ("batches", "operations", f"writes of operation {recall.operation}")[recall.level]
+    return f" {what} of s{recall.first} to s{recall.last}"

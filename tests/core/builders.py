@@ -126,9 +126,16 @@ class Scene:
         """Return a client's public key; strangers have one too."""
         return self.keyring.identity(client).public_key
 
-    def watch(self, me: int, settings: ReplicaSettings | None = None, *, greeted: bool = True) -> Microscope:
+    def watch(
+        self,
+        me: int,
+        settings: ReplicaSettings | None = None,
+        *,
+        greeted: bool = True,
+        application: Recorder | None = None,
+    ) -> Microscope:
         """Return a replica of this group under a microscope."""
-        application = Recorder()
+        application = application or Recorder()
         replica = Replica(me, self.group, application, self.signers[me], self.verifier, settings)
         return Microscope(self, replica, application, greeted=greeted)
 

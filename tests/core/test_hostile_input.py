@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pbft.core.effects import BecameStable, Broadcast, Executed, Persist, Send, ViewEntered
 from pbft.core.envelope import Envelope, Kind, signed_bytes
-from pbft.core.messages import Chunk, Fetch, Hello, pack
+from pbft.core.messages import Hello, pack
+from pbft.core.state_messages import TOP, Address, Fetch, NodeAt, Nodes
 from pbft.encoding import EncodingError
 from tests.core import strategies
 from tests.core.builders import Scene, forged, session_id
@@ -34,8 +35,8 @@ def hostile_pool(scene: Scene) -> list[tuple[Envelope, int | bytes]]:
         (votes[0], 0),
         (votes[2], 3),
         (scene.new_view(2, votes), 2),
-        (Envelope(Kind.FETCH, 2, pack(Fetch(128, digest, (0, 1)))), 2),
-        (Envelope(Kind.CHUNK, 2, pack(Chunk(128, 0, 1, (digest,), b"state"))), 2),
+        (Envelope(Kind.FETCH, 2, pack(Fetch(128, digest, (TOP, Address(1, b"\2"))))), 2),
+        (Envelope(Kind.NODES, 2, pack(Nodes(128, (NodeAt(TOP, b"state"), NodeAt(Address(0, b""), b"more"))))), 2),
         (scene.request("alice", 9, (b"op",) * 3), alice),
         (scene.request("bob"), 3),
         (Envelope(Kind.HELLO, alice, pack(Hello(session_id(), b"c" * 16, bytes(64)))), alice),

@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbft.core.assembly import Assembly
 from pbft.core.batches import write_batch
 from pbft.core.client_table import Last
-from pbft.core.execution import SNAPSHOT_VERSION, Execution, Header, Ran
+from pbft.core.execution import Execution, Ran
 from pbft.core.group import Limits
-from pbft.core.messages import batch_digest, pack
-from pbft.core.snapshot import CHUNK_BYTES, Snapshot, leads_to
-from pbft.encoding import EncodingError, encode
+from pbft.core.messages import batch_digest
+from pbft.core.snapshot import ForeignState, Snapshot
+from pbft.core.state_messages import NODES_BYTES, TOP
+from pbft.encoding import digest, encode
 from pbft.machine import (
     Application,
     Context,
@@ -27,8 +29,10 @@ from pbft.machine import (
     encode_operation,
     operation,
 )
+from pbft.pieces import SNAPSHOT_PIECE_BYTES
 from pbft.table import Table
 from tests.core.builders import WALL_MS, Recorder, Scene, session_id, signed
+from tests.core.states import bring, differing, distinct, nodes_of, take_over
 
 LIMITS = Limits(sessions_per_client=2)
 SCENE = Scene(limits=LIMITS)
@@ -51,12 +55,39 @@ class Shelf(StateMachine):
         return self.changes
 
     @operation
+    def fill(self, first: int, count: int) -> None:
+        for number in range(first, first + count):
+            self.things[number] = number.to_bytes(4, "big")
+
+    @operation
     def take(self, name: str | int) -> bytes:
         self.changes += 1
         if name not in self.things:
             raise Rejected(f"there is no {name}")
-        del self.sizes[name]
+        self.sizes.pop(name, None)
         return self.things.pop(name)
+
+
+class Shredder(Recorder):
+    """As many pieces as its last operation says, of that size: an application whose snapshot shrinks and grows."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        super().__init__()
+        self.pieces = list(pieces)
+
+    def execute(self, operation: bytes, context: Context) -> Result:
+        count, size = map(int, operation.split(b"x"))
+        self.pieces = [bytes([number % 7]) * size for number in range(count)]
+        return Result(Outcome.OK, encode(count))
+
+    def digest(self) -> bytes:
+        return digest(b"shredder", *self.pieces)
+
+    def snapshot(self) -> Iterable[bytes]:
+        return list(self.pieces)
+
+    def restore(self, pieces: Iterable[bytes]) -> None:
+        self.pieces = list(pieces)
 
 
 class Replica:
@@ -85,26 +116,15 @@ class Replica:
 
     @property
     def state(self) -> tuple[Any, ...]:
-        """All that a refused install must leave as it was."""
         execution = self.execution
-        return (
-            execution.executed,
-            execution.agreed_ms,
-            execution.head,
-            execution.state_digest(),
-            execution.clients,
-            list(execution.clients.snapshot()),
-            execution.snapshot().digest,
-        )
-
-
-def chunks_of(snapshot: Snapshot) -> list[bytes]:
-    return [snapshot.chunk(index)[0] for index in range(snapshot.chunks)]
+        return (execution.executed, execution.agreed_ms, execution.head, execution.state_digest(), self.snapshot.digest)
 
 
 names = st.sampled_from(["tea", "cup", "", 0, 1, -1, 300])
-operations = st.builds(encode_operation, st.just("put"), st.tuples(names, st.integers(0, 40))) | st.builds(
-    encode_operation, st.just("take"), st.tuples(names)
+operations = (
+    st.builds(encode_operation, st.just("put"), st.tuples(names, st.integers(0, 40)))
+    | st.builds(encode_operation, st.just("take"), st.tuples(names))
+    | st.builds(encode_operation, st.just("fill"), st.tuples(st.integers(0, 300), st.integers(0, 90)))
 )
 requests = st.tuples(
     st.sampled_from(["alice", "bob"]),
@@ -112,56 +132,97 @@ requests = st.tuples(
     st.integers(0, 5),
     st.lists(operations, min_size=1, max_size=3).map(tuple),
 )
-histories = st.lists(st.tuples(st.integers(-5, 5), st.lists(requests, max_size=3)), max_size=8)
+histories = st.lists(st.tuples(st.integers(-5, 5), st.lists(requests, max_size=3)), max_size=6)
+
+shreds = st.lists(
+    st.tuples(st.integers(0, 50), st.sampled_from([0, 1, 600, SNAPSHOT_PIECE_BYTES])).filter(
+        lambda each: each[0] <= 5 or each[1] < 1_000
+    ),
+    max_size=3,
+)
+
+
+def shredded(sizes: Sequence[tuple[int, int]], first: int) -> list[Any]:
+    """Return batches that each make a Shredder have so many pieces of a size."""
+    return [(0, [("alice", 1, number, (b"%dx%d" % each,))]) for number, each in enumerate(sizes, first)]
+
 
 LARGE: list[Any] = [
     (number, [("alice", number, 1, [encode_operation("put", [number, 60_000])])]) for number in range(1, 6)
 ] + [(9, [("bob", 1, 1, [encode_operation("take", [2])])]), (9, [])]
-"""A history whose state takes several chunks, one of a client's results and some Table values of more than one."""
+"""A history whose state takes many messages: a client's results, and Table values, each larger than one."""
 
 
-@given(histories, histories, histories)
-def test_a_replica_goes_on_from_a_snapshot_as_its_maker_does(before, elsewhere, after):
-    """Results, evictions, times, heads and digests: all are equal from then on, whatever it had executed before."""
+def goes_on_alike(source: Replica, target: Replica, after: Sequence[Any]) -> None:
+    """Show that two replicas are in one state, and stay so at every later checkpoint."""
+    assert target.state == source.state
+    for batch in after:
+        assert target.run([batch]) == source.run([batch])
+        assert target.state == source.state
+    assert nodes_of(target.snapshot) == nodes_of(source.snapshot)
+
+
+@given(histories, histories, histories, histories)
+def test_a_replica_goes_on_from_a_snapshot_as_its_maker_does(before, elsewhere, since, after):
+    """Results, evictions, times, heads and digests: all are equal from then on, whatever it had executed before.
+
+    What it executed since the state that the transfer began from is undone, seen by no checkpoint or not.
+    """
     source, target = Replica(before), Replica(elsewhere)
+    base = target.snapshot
+    kept = nodes_of(base)
+    target.run(since[:1])
+    assert len(target.snapshot.digest) == 32
+    target.run(since[1:])
     snapshot = source.snapshot
-    target.execution.install(snapshot.sequence, chunks_of(snapshot))
+    brought = take_over(target.execution, snapshot, base)
+    assert sorted(map(repr, brought)) == sorted(map(repr, differing(base, snapshot)))
+    assert target.execution.executed == len(before)
+    assert nodes_of(base) == kept
+    goes_on_alike(source, target, after)
 
-    assert target.execution.executed == source.execution.executed == len(before)
-    assert target.snapshot.digest == snapshot.digest
-    assert target.run(after) == source.run(after)
-    assert target.state[:4] == source.state[:4]
-    assert target.snapshot.digest == source.snapshot.digest
-    assert chunks_of(target.snapshot) == chunks_of(source.snapshot)
+
+@settings(max_examples=50)
+@given(shreds, shreds, shreds, shreds)
+def test_an_application_in_pieces_goes_on_alike(before, elsewhere, since, after):
+    """One that is no StateMachine: however many pieces there were before, and since, and afterwards."""
+    source, target = Replica(shredded(before, 1), Shredder()), Replica(shredded(elsewhere, 1), Shredder())
+    base = target.snapshot
+    target.run(shredded(since, 11))
+    take_over(target.execution, source.snapshot, base)
+    goes_on_alike(source, target, shredded(after, 21))
+    fresh = Replica([*shredded(before, 1), *shredded(after, 21)], Shredder())
+    assert nodes_of(fresh.snapshot) == nodes_of(target.snapshot)
 
 
 @given(histories, histories)
 def test_a_snapshot_is_that_of_its_sequence_whatever_follows(before, after):
-    """Its chunks are made when a replica asks for them, which may be a log's length later."""
+    """Its digest may be made, and its nodes asked for, a log's length later."""
     replica = Replica(before)
     snapshot = replica.snapshot
     replica.run(after)
-    assert chunks_of(snapshot) == chunks_of(Replica(before).snapshot)
-    for index in range(snapshot.chunks):
-        data, path = snapshot.chunk(index)
-        assert leads_to(len(before), snapshot.digest, index, snapshot.chunks, path, data)
+    assert nodes_of(replica.snapshot) == nodes_of(Replica([*before, *after]).snapshot)
+    assert snapshot.sequence == len(before)
+    assert nodes_of(snapshot) == nodes_of(Replica(before).snapshot)
 
 
-def test_a_state_of_several_chunks_is_taken_over():
-    """Values and results of more than a chunk are spread over several, each proven on its own."""
+def test_a_state_of_large_values_is_taken_over():
+    """Values and results larger than what one message usually holds travel alone, each."""
     source, target = Replica(LARGE), Replica()
     snapshot = source.snapshot
-    assert snapshot.chunks > 5
-    for index in range(snapshot.chunks):
-        data, path = snapshot.chunk(index)
-        assert len(data) == CHUNK_BYTES or index == snapshot.chunks - 1
-        assert leads_to(7, snapshot.digest, index, snapshot.chunks, path, data)
-    target.execution.install(7, iter(chunks_of(snapshot)))
-    assert target.state[:4] == source.state[:4]
-    assert target.snapshot.digest == snapshot.digest
+    assert sum(len(payload) > NODES_BYTES for payload in nodes_of(snapshot).values()) > 4
+    take_over(target.execution, snapshot)
+    goes_on_alike(source, target, [(9, [("bob", 2, 1, [encode_operation("take", [3])])])])
     remembered = target.execution.clients.last(SCENE.key("bob"), session_id(1))
     assert remembered is not None
     assert len(remembered.results[0].payload) > 60_000
+
+
+def test_of_an_equal_state_only_the_top_moves():
+    """As of two replicas that executed the same: and it can be taken over, too."""
+    source, target = Replica(LARGE), Replica(LARGE)
+    assert take_over(target.execution, source.snapshot) == [TOP]
+    goes_on_alike(source, target, [(9, [])])
 
 
 def test_the_digest_covers_all_that_is_replicated():
@@ -186,15 +247,17 @@ def test_the_digest_covers_all_that_is_replicated():
         context = Context(1, "alice", 7, bytes(32))
         return lambda execution: execution._application.execute(encode_operation("put", [name, size]), context)
 
+    result = Result(Outcome.OK, b"x")
     digests = [
         digest_with(change)
         for change in (
             lambda execution: None,
-            last(lambda each: Last(each.timestamp + 1, each.request_digest, each.sequence, each.results)),
-            last(lambda each: Last(each.timestamp, bytes(32), each.sequence, each.results)),
-            last(lambda each: Last(each.timestamp, each.request_digest, each.sequence + 1, each.results)),
-            last(lambda each: Last(each.timestamp, each.request_digest, each.sequence, (Result(Outcome.OK, b"x"),))),
-            lambda execution: execution.clients.record(key, session_id(2), Last(1, bytes(32), 1, ())),
+            last(lambda each: Last(each.timestamp + 1, each.request_digest, each.sequence, each.place, each.results)),
+            last(lambda each: Last(each.timestamp, bytes(32), each.sequence, each.place, each.results)),
+            last(lambda each: Last(each.timestamp, each.request_digest, each.sequence + 1, each.place, each.results)),
+            last(lambda each: Last(each.timestamp, each.request_digest, each.sequence, each.place + 1, each.results)),
+            last(lambda each: Last(each.timestamp, each.request_digest, each.sequence, each.place, (result,))),
+            lambda execution: execution.clients.record(key, session_id(2), Last(1, bytes(32), 7, 3, ())),
             lambda execution: setattr(execution, "agreed_ms", execution.agreed_ms + 1),
             lambda execution: setattr(execution, "head", bytes(32)),
             lambda execution: setattr(execution, "executed", 8),
@@ -203,7 +266,7 @@ def test_the_digest_covers_all_that_is_replicated():
             put("y", 1),
         )
     ]
-    assert len(dict.fromkeys(digests)) == len(digests)
+    assert distinct(digests)
     assert digests[0] == Replica(LARGE).snapshot.digest
 
 
@@ -217,120 +280,79 @@ def test_two_orders_of_the_same_requests_have_different_digests():
     assert Replica([(0, [*one, *other])]).snapshot.digest != first.snapshot.digest
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda chunks: [],
-        lambda chunks: chunks[:-1],
-        lambda chunks: chunks[1:],
-        lambda chunks: chunks[:2] + chunks[3:],
-        lambda chunks: [*chunks, chunks[-1]],
-        lambda chunks: [*chunks, b""],
-        lambda chunks: [*chunks, bytes(5)],
-        lambda chunks: [*chunks[:2], chunks[3], chunks[2], *chunks[4:]],
-        lambda chunks: [*chunks[:2], *chunks[3:-1], chunks[2], chunks[-1]],
-        lambda chunks: [*chunks[:3], chunks[2], *chunks[4:]],
-        lambda chunks: chunks[::-1],
-        lambda chunks: [*chunks[:-1], chunks[-1][:-1]],
-        lambda chunks: [*chunks[:2], chunks[2][:-1], *chunks[3:]],
-        lambda chunks: [*chunks[:2], chunks[2][:-1] + bytes([chunks[2][-1] ^ 1]), *chunks[3:]],
-        lambda chunks: [chunks[0] + chunks[1], *chunks[2:]],
-        lambda chunks: [b"".join(chunks)],
-        lambda chunks: [chunk[: CHUNK_BYTES // 2] for chunk in chunks],
-        lambda chunks: chunks_of(Replica(LARGE[:-1]).snapshot),
-        lambda chunks: chunks_of(Replica(LARGE, Recorder()).snapshot),
-    ],
-)
-def test_anything_but_all_chunks_in_order_is_refused_and_changes_nothing(change):
-    """Missing, extra, exchanged, repeated, cut, joined or altered ones, or those of another state."""
-    chunks = chunks_of(Replica(LARGE).snapshot)
-    target = Replica([(3, [("bob", 2, 1, [encode_operation("put", ["kept", 5])])])])
-    before = target.state
-    with pytest.raises(EncodingError):
-        target.execution.install(7, change(chunks))
-    assert target.state == before
-    target.execution.install(7, chunks)
-    assert target.execution.executed == 7
+def test_the_sections_of_a_state_have_names():
+    """For whoever has to say where two states differ: the client table, the scalars, each Table."""
+    replica = Replica()
+    assert replica.execution.section_names() == ("client table", "", "sizes", "things")
+    assert len(replica.snapshot.views) == 4
+    pieces = Replica(application=Recorder())
+    assert pieces.execution.section_names() == ("client table", "")
+    assert len(pieces.snapshot.views) == 2
 
 
-def written(*sections: Iterable[bytes]) -> list[bytes]:
-    """Return the chunks that a quorum of liars might prove."""
-    return chunks_of(Snapshot(7, sections))
-
-
-HEADER = pack(Header(SNAPSHOT_VERSION, 5, bytes(32)))
-
-
-@pytest.mark.parametrize(
-    ("sections", "sentence"),
-    [
-        (([], [], [b"x"]), "one header, not 0"),
-        (([HEADER, HEADER], [], []), "one header, not 2"),
-        (([HEADER[:-1]], [], []), "not canonical CBOR"),
-        (([encode([1, -5, bytes(32)])], [], []), "Header.agreed_ms"),
-        (([encode([1, 5, bytes(31)])], [], []), "Header.head"),
-        (([pack(Header(SNAPSHOT_VERSION + 1, 5, bytes(32)))], [], []), "version 2, where this release reads 1"),
-        (([HEADER], [b"x"], []), "ends in the middle of an item"),
-        (([HEADER], [bytes(4)], []), "not canonical CBOR"),
-        (([HEADER], [], []), "ends before the last field"),
-        (([HEADER], [], [b"x"]), "ends in the middle of an item"),
-        (([HEADER], []), "not the chunks of the state"),
-    ],
-)
-def test_sections_that_make_no_sense_are_refused_and_change_nothing(sections, sentence):
-    """Header, client table and application state are read strictly, each, even under a digest that was proven."""
-    target = Replica(LARGE[:2])
-    before = target.state
-    with pytest.raises(EncodingError, match=sentence):
-        target.execution.install(7, written(*sections))
-    assert target.state == before
+# What cannot be taken over.
 
 
 def test_more_sessions_than_the_limit_are_refused():
     """The group's limits hold for what is taken over as for what is executed."""
     source = Execution(Scene(limits=Limits(sessions_per_client=3)).group, Recorder())
     for number in range(3):
-        source.clients.record(SCENE.key("alice"), session_id(number), Last(1, bytes(32), 1, ()))
+        source.clients.record(SCENE.key("alice"), session_id(number), Last(1, bytes(32), 1, number, ()))
     target = Replica(application=Recorder())
-    with pytest.raises(EncodingError, match="as many sessions as the limit allows"):
-        target.execution.install(0, chunks_of(source.snapshot()))
+    with pytest.raises(ForeignState, match="at sequence 0: a client has at most 2 sessions"):
+        take_over(target.execution, source.snapshot())
 
 
-def test_an_application_that_refuses_leaves_everything_as_it_was():
-    """The client table and the times are not taken over without the state that belongs to them."""
+def test_another_applications_state_is_told_before_it_is_fetched():
+    """One with other parts: the top shows it, and nothing is changed."""
+    target = Replica(LARGE[:2])
+    before = target.state
+    with pytest.raises(ForeignState, match=r"has 2 parts and this application's 4: .*another application"):
+        take_over(target.execution, Replica(LARGE, Recorder()).snapshot)
+    assert target.state == before
+
+
+class Drawer(StateMachine):
+    """As many parts as a Shelf, and other fields."""
+
+    other: int = 0
+    things: Table[str, bytes]
+    weights: Table[str, int]
+
+
+def test_a_state_that_an_application_cannot_read_stops_the_replica():
+    """Other fields in as many parts, or pieces that it refuses: a sentence says so, and execution has not moved."""
 
     class Proud(Recorder):
         def restore(self, pieces: Iterable[bytes]) -> None:
             raise ValueError("not mine")
 
-    target = Replica(LARGE[:1], Proud())
-    before = target.state
-    with pytest.raises(ValueError, match="not mine"):
-        target.execution.install(7, chunks_of(Replica(LARGE, Recorder()).snapshot))
-    assert target.state == before
+    for target, source, sentence in (
+        (
+            Replica(LARGE[:2]),
+            Replica(application=Drawer.create({})),
+            "state of other fields than changes, last, sizes, things",
+        ),
+        (Replica(LARGE[:1], Proud()), Replica(LARGE, Recorder()), "not mine"),
+    ):
+        before = (target.execution.executed, target.execution.agreed_ms, target.execution.head)
+        with pytest.raises(ForeignState, match=sentence):
+            take_over(target.execution, source.snapshot)
+        assert (target.execution.executed, target.execution.agreed_ms, target.execution.head) == before
+
+
+# Applications in pieces.
 
 
 def test_an_application_is_given_its_pieces_as_they_were():
     """One that is no StateMachine cuts as it likes, empty pieces included."""
-
-    class Shredder(Recorder):
-        def __init__(self, *pieces: bytes) -> None:
-            super().__init__()
-            self.pieces = list(pieces)
-
-        def snapshot(self) -> Iterable[bytes]:
-            return self.pieces
-
-        def restore(self, pieces: Iterable[bytes]) -> None:
-            self.pieces = list(pieces)
-
     source, target = Shredder(b"", b"a", b"", bytes(32 * 1024), b"b"), Shredder()
-    Replica(application=target).execution.install(0, chunks_of(Replica(application=source).snapshot))
+    take_over(Replica(application=target).execution, Replica(application=source).snapshot)
     assert target.pieces == source.pieces
 
 
 def test_an_application_whose_snapshot_can_be_read_only_once_is_told_so():
-    """Its digest would be right and the chunks that it serves would be wrong."""
+    """Its digest would be right and the nodes that it serves would be wrong."""
 
     class Hasty(Recorder):
         def snapshot(self) -> Iterable[bytes]:
@@ -340,10 +362,39 @@ def test_an_application_whose_snapshot_can_be_read_only_once_is_told_so():
         Replica(application=Hasty()).execution.snapshot()
 
 
+@pytest.mark.parametrize("piece", [bytearray(b"x"), "x", None, bytes(SNAPSHOT_PIECE_BYTES + 1)])
+def test_an_application_whose_pieces_are_none_is_told_so(piece):
+    """Rather than that every other replica finds its state different."""
+    with pytest.raises(MachineError, match="a piece that is no bytes, or longer than the 32768 allowed in each"):
+        Replica(application=Shredder(piece)).execution.snapshot()
+
+
+def test_pieces_whose_numbers_have_a_gap_are_refused():
+    """A quorum of liars proves what it likes; what is restored is a list without holes."""
+    source, target = Replica(application=Shredder(b"a", b"b", b"c")), Replica(application=Shredder())
+    (pieces,) = source.execution._sections.sections()
+    pieces.write((1).to_bytes(8, "big"), None)
+    gapped = Snapshot(0, 0, bytes(32), [source.execution.clients.section().freeze(), pieces.freeze()])
+    with pytest.raises(ForeignState, match="pieces are not numbered from 0 on"):
+        take_over(target.execution, gapped)
+
+
 def test_the_state_before_the_first_sequence_has_a_snapshot_too():
-    """Of one chunk; whoever takes it over begins again."""
+    """Of a few nodes; whoever takes it over begins again."""
     snapshot = Replica().snapshot
-    assert (snapshot.sequence, snapshot.chunks) == (0, 1)
+    assert snapshot.sequence == 0
+    assert len(nodes_of(snapshot)) == 2
     target = Replica(LARGE)
-    target.execution.install(0, chunks_of(snapshot))
-    assert target.state[:4] == Replica().state[:4]
+    take_over(target.execution, snapshot)
+    assert target.state == Replica().state
+    goes_on_alike(Replica(), target, LARGE)
+
+
+def test_an_interrupted_fetch_changes_nothing():
+    """Nodes that came are installed together with the last one, or not at all."""
+    source, target = Replica(LARGE).snapshot, Replica(LARGE[:2])
+    before = target.state
+    assembly = Assembly()
+    assembly.begin(source.sequence, source.digest, target.snapshot)
+    bring(assembly, source)
+    assert target.state == before

@@ -10,13 +10,12 @@ import pytest
 from pbft.core.effects import Reason
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import (
-    Chunk,
-    Fetch,
     NamedVote,
     NewView,
     Share,
     pack,
 )
+from pbft.core.state_messages import TOP, Address, Fetch, NodeAt, Nodes
 from tests.core.builders import Microscope, Scene, Turn, forged
 from tests.core.refusals import LIMITS, Table
 
@@ -24,7 +23,7 @@ TABLE = Table()
 refused = TABLE.refused
 
 DIGEST = bytes(range(32))
-CHUNK = Chunk(4, 0, 1, (), b"state")
+NODES = Nodes(4, (NodeAt(TOP, b"state"),))
 
 
 def signed_kinds(scene: Scene, by: int = 2) -> list[Envelope]:
@@ -37,8 +36,8 @@ def unsigned_kinds(scene: Scene, by: int = 2) -> list[Envelope]:
     """Return one message of each kind that its link alone authenticates."""
     return [
         Envelope(Kind.CHECKPOINT_PROOF, by, pack(scene.proof(4, DIGEST))),
-        Envelope(Kind.FETCH, by, pack(Fetch(4, DIGEST, (0,)))),
-        Envelope(Kind.CHUNK, by, pack(CHUNK)),
+        Envelope(Kind.FETCH, by, pack(Fetch(4, DIGEST, (TOP,)))),
+        Envelope(Kind.NODES, by, pack(NODES)),
         scene.committed(by, scene.pre_prepare(1)),
     ]
 
@@ -61,7 +60,7 @@ def make_stable(watched: Microscope, upto: int = 4) -> None:
 def bodies_that_are_no_message(watched):
     """Whatever the kind, a body that does not decode is refused."""
     kinds = [each.kind for each in (*signed_kinds(watched.scene), *unsigned_kinds(watched.scene))]
-    bodies = (b"", b"\xff", b"\x80", pack(CHUNK) + b"\0")
+    bodies = (b"", b"\xff", b"\x80", pack(NODES) + b"\0")
     return [watched.give(Envelope(kind, 2, body, bytes(64))) for kind in kinds for body in bodies]
 
 
@@ -81,7 +80,7 @@ def what_clients_bring(watched):
 
 @refused(Reason.WRONG_SENDER)
 def what_no_signature_covers_on_another_link(watched):
-    """Proofs, chunks and questions come from whoever says them."""
+    """Proofs, nodes and questions come from whoever says them."""
     return [watched.give(each, 3) for each in unsigned_kinds(watched.scene)]
 
 
@@ -314,9 +313,10 @@ def new_views_of_no_quorum(watched):
 
 
 @refused(Reason.NOT_WANTED)
-def chunks_that_nobody_asked_for(watched):
+def nodes_that_nobody_asked_for(watched):
     """State is taken over by who fetches it, and never on another's own accord."""
-    return [watched.give(Envelope(Kind.CHUNK, 2, pack(replace(CHUNK, index=index)))) for index in (0, 1)]
+    told = (NODES, Nodes(4, (NodeAt(Address(0, b""), b"state"),)))
+    return [watched.give(Envelope(Kind.NODES, 2, pack(each))) for each in told]
 
 
 @pytest.mark.parametrize("n", [4, 7])

@@ -360,7 +360,7 @@ def test_who_was_sent_much_waits_the_longer():
             answered.append(ms)
     gaps = [after - before for before, after in pairwise(answered)]
     assert gaps[:4] == [10] * 4
-    assert set(gaps[5:]) == {batch_ms}
+    assert set(gaps[5:]) <= {batch_ms, batch_ms + 1}
 
 
 def test_a_status_says_no_more_than_what_one_answer_covers():

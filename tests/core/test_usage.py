@@ -12,9 +12,7 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.group import Limits
 from pbft.core.messages import (
     BEGINNING,
-    Chunk,
     Commit,
-    Fetch,
     NamedVote,
     NewView,
     Prepare,
@@ -25,6 +23,7 @@ from pbft.core.messages import (
     pack,
 )
 from pbft.core.settings import ReplicaSettings
+from pbft.core.state_messages import TOP, Address, Fetch, NodeAt, Nodes
 from pbft.core.usage import bounds
 from tests.core.builders import Microscope, Scene, session_id
 
@@ -64,9 +63,11 @@ def what_a_liar_says(scene: Scene, kind: Kind, view: int, sequence: int, number:
             renewals = (Renewal(digest, bytes(64)),) * (number % 20)
             return scene.say(LIAR, kind, NewView(4 * view + LIAR if view < FAR else FAR + LIAR, named, 0, renewals))
         case Kind.FETCH:
-            return Envelope(kind, LIAR, pack(Fetch(sequence, digest, (0, 1, number % 2**16))))
-        case Kind.CHUNK:
-            return Envelope(kind, LIAR, pack(Chunk(sequence, number % 2**16, 2**16 - 1, (), bytes(1_000))))
+            places = (TOP, Address(number % 2**16, bytes([number % 16])))
+            return Envelope(kind, LIAR, pack(Fetch(sequence, digest, places)))
+        case Kind.NODES:
+            told = (NodeAt(TOP, bytes(1_000)), NodeAt(Address(number % 2**16, b""), bytes(1_000)))
+            return Envelope(kind, LIAR, pack(Nodes(sequence, told)))
         case Kind.REQUEST:
             return scene.request("alice", number, session=session_id(number % 9))
         case _:
@@ -81,7 +82,7 @@ KINDS = [
     Kind.VIEW_CHANGE,
     Kind.NEW_VIEW,
     Kind.FETCH,
-    Kind.CHUNK,
+    Kind.NODES,
     Kind.REQUEST,
     Kind.STATUS,
 ]

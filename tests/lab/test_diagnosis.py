@@ -166,12 +166,12 @@ def test_a_view_change_that_lacks_votes_or_its_primary(files: GroupFile):
 
 def test_who_is_behind_and_by_how_much(files: GroupFile):
     """Messages that are missed, and a state that is fetched."""
-    fetching = {"transfer": {"sequence": 128, "chunks": 3, "of": 10}}
+    fetching = {"transfer": {"sequence": 128, "bytes": 3, "of": 10}}
     reports = {**everybody(), 2: report(2, behind=30), 3: report(3, fetching, behind=400)}
     told = [each.sentence for each in diagnose(files, judge(files, reports))]
     assert told == [
         "replica 2 is behind by 30 sequences and asks the others for them",
-        "replica 3 fetches the state at 128: 3 of 10 pieces are there",
+        "replica 3 fetches the state at 128: 3 of 10 bytes are there",
     ]
 
 

@@ -12,9 +12,7 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import (
     BEGINNING,
     Checkpoint,
-    Chunk,
     CommitCertificate,
-    Fetch,
     Prepare,
     PrePrepare,
     Reply,
@@ -22,6 +20,7 @@ from pbft.core.messages import (
     ViewChange,
     pack,
 )
+from pbft.core.state_messages import BATCHES, TOP, Fetch, NodeAt, Nodes, Recall, Recalled
 from pbft.net.verbs import RESERVED, Sentence, Verb, parse, place_of
 from pbft.testing.network import Network
 
@@ -59,7 +58,7 @@ def quiet() -> Network:
         ("the first 3 checkpoints: drop", Sentence((Kind.CHECKPOINT,), first=3, verb=DROP)),
         ("for the first status from 2: drop", Sentence((Kind.STATUS,), (2,), first=1, verb=DROP)),
         ("the first 2 messages to 1: drop", Sentence(None, None, (1,), first=2, verb=DROP)),
-        ("fetches and chunks: drop", Sentence((Kind.FETCH, Kind.CHUNK), verb=DROP)),
+        ("fetches and nodes: drop", Sentence((Kind.FETCH, Kind.NODES), verb=DROP)),
         ("commit-certificates, checkpoint proofs: drop", Sentence((Kind.COMMITTED, Kind.CHECKPOINT_PROOF), verb=DROP)),
         ("committed: drop", Sentence((Kind.COMMITTED,), verb=DROP)),
     ],
@@ -169,8 +168,8 @@ def test_whatever_words_come_one_sentence_answers(words: list[str]) -> None:
         (Kind.CHECKPOINT, Checkpoint(2, DIGEST), (None, 2)),
         (Kind.CHECKPOINT_PROOF, BEGINNING, (None, 0)),
         (Kind.REPLY, Reply(2, DIGEST), (None, 2)),
-        (Kind.FETCH, Fetch(2, DIGEST, (0,)), (None, 2)),
-        (Kind.CHUNK, Chunk(2, 0, 1, (), b""), (None, 2)),
+        (Kind.FETCH, Fetch(2, DIGEST, (TOP,)), (None, 2)),
+        (Kind.NODES, Nodes(2, (NodeAt(TOP, b""),)), (None, 2)),
         (Kind.VIEW_CHANGE, ViewChange(1, BEGINNING, ()), (1, None)),
         (Kind.STATUS, Status(1, 1, 0, 0, 0, False, b"", (), ()), (1, None)),
     ],
@@ -178,6 +177,13 @@ def test_whatever_words_come_one_sentence_answers(words: list[str]) -> None:
 )
 def test_where_messages_stand(kind: Kind, body: object, place: tuple[int | None, int | None]) -> None:
     assert place_of(Envelope(kind, 3, pack(body))) == place
+
+
+@pytest.mark.parametrize("body", [Recall(BATCHES, 3, 9, 0), Recalled(Recall(BATCHES, 3, 9, 0), ())])
+def test_a_recall_names_no_one_place(body: Recall | Recalled) -> None:
+    """It asks for several sequences, and a sentence that names one does not mean it."""
+    kind = Kind.RECALL if isinstance(body, Recall) else Kind.RECALLED
+    assert place_of(Envelope(kind, 3, pack(body))) == (None, None)
 
 
 @pytest.mark.parametrize("kind", [Kind.REQUEST, Kind.HELLO, Kind.PREPARE, Kind.NEW_VIEW])

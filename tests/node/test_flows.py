@@ -326,7 +326,7 @@ def test_a_state_taken_over_ends_what_led_there():
     watched = Watched(me=1)
     for sequence in range(1, 33):
         watched.hear(Kind.PREPARE, 2, sequence)
-    watched.see(StateInstalled(256, bytes(32), 3))
+    watched.see(StateInstalled(256, bytes(32), 3, 700))
     assert watched.flows.stride(watched.us) == 1
     assert watched.changed() == []
     watched.hear(Kind.PREPARE, 2, 257)

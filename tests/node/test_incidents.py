@@ -15,9 +15,8 @@ from pbft.core.effects import (
     Diverged,
     Effect,
     Evidence,
-    Executed,
-    ExecutedRequest,
     Ignored,
+    OperationFailed,
     Proposed,
     Reason,
     StateInstalled,
@@ -27,7 +26,7 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import BEGINNING, CheckpointProof, PreparedCertificate, Share, ViewChange
 from pbft.core.settings import Now
 from pbft.machine import Application, Context, Outcome, Rejected, Result, StateMachine, encode_operation, operation
-from pbft.node.event_log import EventLog
+from pbft.node.event_log import EventLog, text_of
 from pbft.node.evidence import EvidenceFolder
 from pbft.node.incidents import Incidents
 from tests.kiosk import CONTEXT
@@ -85,8 +84,10 @@ class Watched:
         self.incidents.watch(effect, Now(ms, 0))
 
     def run(self, name: str, *args: int, ms: int = 0) -> None:
-        outcome = self.application.execute(encode_operation(name, args), CONTEXT).outcome
-        self.see(executed(int(outcome)), ms)
+        if self.application.execute(encode_operation(name, args), CONTEXT).outcome is Outcome.FAILED:
+            error = getattr(self.application, "last_failure", None)
+            assert error is not None
+            self.see(OperationFailed(7, 2, 1, "alice", type(error).__name__, text_of(error)), ms)
 
     def close(self) -> None:
         self._log.close()
@@ -113,10 +114,6 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
         yield begin
 
 
-def executed(*outcomes: int) -> Executed:
-    return Executed(0, 7, bytes(32), 0, (ExecutedRequest(bytes(32), bytes(16), 1, bytes(32), outcomes),))
-
-
 def test_a_failed_operation_is_told_with_its_cause(watch: Watch):
     """The exception's type, its text and where it was raised, which clients are never told."""
     watched = watch(Tally())
@@ -124,7 +121,7 @@ def test_a_failed_operation_is_told_with_its_cause(watch: Watch):
 
     (line,) = watched.lines()
     assert (line["event"], line["level"], line["sequence"], line["operations"]) == ("operation failed", "warning", 7, 1)
-    assert line["error"] == "ZeroDivisionError"
+    assert (line["position"], line["client"], line["error"]) == (2, "alice", "ZeroDivisionError")
     assert "by zero" in line["text"]
     assert "tally.py, line " in line["where"]
     assert line["where"].endswith("in Tally.divide")
@@ -238,11 +235,13 @@ def test_a_cause_is_never_anothers(watch: Watch):
     """A failure that the application did not raise, as an answer beyond the limit, gets no older one's cause."""
     watched = watch(Tally())
     watched.run("divide", 0)
-    watched.see(executed(Outcome.OK, Outcome.FAILED), 5_000)
+    watched.run("divide", 0)
+    watched.see(OperationFailed(8, 0, 1, "bob", "", "the answers exceed the limit"), 5_000)
 
     first, second = watched.lines()
-    assert "error" in first
+    assert "where" in first
     assert "error" not in second
+    assert "where" not in second
 
 
 def test_whatever_an_application_does_it_is_told(watch: Watch):
@@ -254,9 +253,9 @@ def test_whatever_an_application_does_it_is_told(watch: Watch):
     assert (line["error"], line["text"]) == ("Mute", "its text cannot be read")
 
     raw = watch(Raw())
-    raw.see(executed(Outcome.FAILED))
+    raw.see(OperationFailed(7, 0, 1, "alice", "", "broken"))
     (line,) = raw.lines()
-    assert (line["operations"], "error" in line) == (1, False)
+    assert (line["operations"], line["text"], "error" in line) == (1, "broken", False)
 
 
 def test_stable_checkpoints_are_told_with_who_signed_them_and_never_fill_the_log(watch: Watch):
@@ -280,9 +279,9 @@ def test_stable_checkpoints_are_told_with_who_signed_them_and_never_fill_the_log
 def test_a_state_that_was_taken_over_is_told_with_why(watch: Watch):
     """Behind it was, or of another state than the others; and who asked for a view stands with its entry."""
     watched = watch(Tally())
-    watched.see(StateInstalled(128, bytes(32), 3), ms=0)
+    watched.see(StateInstalled(128, bytes(32), 3, 900), ms=0)
     watched.see(Diverged(256, bytes(32), bytes([1]) * 32), ms=2_000)
-    watched.see(StateInstalled(256, bytes(32), 3), ms=3_000)
+    watched.see(StateInstalled(256, bytes(32), 3, 900), ms=3_000)
     votes = tuple(Envelope(Kind.VIEW_CHANGE, member, b"", bytes(64)) for member in (2, 0, 3))
     watched.see(ViewEntered(1, 256, (), votes), ms=4_000)
     behind, diverged, repaired, entered = watched.lines()

@@ -119,7 +119,7 @@ def test_a_phase_counts_only_where_both_ends_were_seen_in_one_view():
 def test_states_that_were_fetched_end_what_they_skip():
     """Nothing of a skipped sequence is counted later."""
     group = Watched()
-    group.see(0, committed(0, 1), committed(0, 9), StateInstalled(8, DIGEST, 3))
+    group.see(0, committed(0, 1), committed(0, 9), StateInstalled(8, DIGEST, 3, 900))
     group.see(5, executed(1), executed(9))
     assert seen(group.phases.execution) == (1, 5)
 
@@ -183,13 +183,13 @@ def test_tallies_count_by_cause_and_culprit():
         ViewChangeStarted(1, 2, Cause.JOINED, 500),
         ViewEntered(2, 0, (), ()),
         Evidence(3, vote, vote),
-        StateInstalled(8, DIGEST, 5),
+        StateInstalled(8, DIGEST, 5, 700),
         Diverged(8, DIGEST, DIGEST),
         prepared(0, 1),
     ):
         tallies.watch(effect, NOW)
     assert (tallies.batches, tallies.requests, tallies.views_entered, tallies.divergences) == (2, 1, 1, 1)
-    assert (tallies.state_transfers, tallies.state_chunks) == (1, 5)
+    assert (tallies.state_transfers, tallies.state_bytes) == (1, 700)
     assert +tallies.operations == {Outcome.OK: 1, Outcome.REJECTED: 1, Outcome.FAILED: 1}
     assert +tallies.view_changes == {Cause.STALLED: 1, Cause.JOINED: 1}
     assert +tallies.evidence == {3: 1}

@@ -13,13 +13,13 @@ from pbft.core.effects import Broadcast, Effect, Persist, Send
 from pbft.core.envelope import Envelope, Kind, Sender
 from pbft.core.group import Limits
 from pbft.core.messages import (
-    Fetch,
     Prepare,
     PrePrepare,
     ViewChange,
     pack,
     unpack,
 )
+from pbft.core.state_messages import TOP, Fetch
 from tests.core.builders import Microscope, Scene, Turn
 
 SIZES = pytest.mark.parametrize("n", [4, 7])
@@ -43,8 +43,8 @@ def plain(by: int, kind: Kind, message: object) -> Envelope:
 
 
 def fetch(by: int, sequence: int, digest: bytes) -> Envelope:
-    """Return a replica's question for the first chunk of a state."""
-    return plain(by, Kind.FETCH, Fetch(sequence, digest, (0,)))
+    """Return a replica's question for the top of a state."""
+    return plain(by, Kind.FETCH, Fetch(sequence, digest, (TOP,)))
 
 
 def digest_of(proposal: Envelope) -> bytes:

@@ -7,7 +7,9 @@ import pytest
 from pbft.core.effects import BecameStable, Broadcast, Executed, Persist, Reason, StateInstalled
 from pbft.core.envelope import Kind, genuine
 from pbft.core.group import GroupError, Limits
-from pbft.core.messages import Checkpoint, CheckpointProof, Chunk, unpack
+from pbft.core.messages import Checkpoint, CheckpointProof, unpack
+from pbft.core.snapshot import read_top
+from pbft.core.state_messages import Nodes
 from pbft.testing import Cluster
 from pbft_apps.counter import Counter
 from tests.core.builders import Microscope, Scene, forged
@@ -91,8 +93,8 @@ def test_several_copies_of_the_state_are_kept():
     assert watched.replica.status().stable_checkpoint == 2
     assert watched.replica.usage()["snapshots"] == 3
     for sequence, digest in [(each.sequence, each.digest) for each in (unpack(Checkpoint, one.body) for one in said)]:
-        chunk = unpack(Chunk, only(watched.give(fetch(3, sequence, digest)).said(Kind.CHUNK)).body)
-        assert chunk.sequence == sequence
+        nodes = unpack(Nodes, only(watched.give(fetch(3, sequence, digest)).said(Kind.NODES)).body)
+        assert read_top(only(nodes.nodes).payload, sequence, digest)
     assert watched.executed == 7
 
 

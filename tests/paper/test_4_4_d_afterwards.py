@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from pbft.core.effects import Executed, Proposed, Reason, Send, StateInstalled, ViewEntered
+from pbft.core.effects import Effect, Executed, Proposed, Reason, Send, StateInstalled, ViewEntered
 from pbft.core.envelope import Envelope, Kind
-from pbft.core.messages import Checkpoint, CheckpointProof, Chunk, Commit, Fetch, Prepare, pack, unpack
+from pbft.core.messages import Checkpoint, CheckpointProof, Commit, Prepare, pack, unpack
+from pbft.core.state_messages import TOP, Fetch, Nodes
 from pbft.testing import Cluster
 from pbft.testing.journal import Journal
-from tests.core.builders import Microscope, Scene
+from tests.core.builders import Microscope, Scene, Turn
 from tests.paper.stage import SIZES, SMALL, agree, digest_of, only, prepares, proposals, told, wait
 
 # Once more, but not twice.
@@ -115,26 +117,43 @@ def entered_behind(scene: Scene, shown: CheckpointProof) -> tuple[Microscope, li
     return watched, [each for each in turn.of(Send) if each.envelope.kind is Kind.FETCH]
 
 
+def brought(watched: Microscope, source: Microscope, asked: Sequence[Send]) -> Turn:
+    """Have whomever a replica asks answer as a correct source does, as long as it asks; return all that came of it."""
+    effects: list[Effect] = []
+    waiting = list(asked)
+    while waiting:
+        each = waiting.pop(0)
+        for nodes in source.give(each.envelope).said(Kind.NODES):
+            turn = watched.give(resent(nodes, each.to))
+            effects += turn.effects
+            waiting += fetches(turn)
+    return Turn(effects)
+
+
+def fetches(turn: Turn) -> list[Send]:
+    """Return what a replica asks others for of their state."""
+    return [each for each in turn.of(Send) if each.envelope.kind is Kind.FETCH]
+
+
+def resent(nodes: Envelope, by: int) -> Envelope:
+    """Return nodes as another replica would send them."""
+    return replace(nodes, sender=by)
+
+
 @SIZES
 def test_a_replica_without_the_checkpoint_fetches_it(n):
     """4.4: A replica that lacks the state at min-s gets it from another replica, and goes on from there."""
     scene = Scene(n, limits=SMALL)
     _, shown = donor(scene, 1)
     watched, asked = entered_behind(scene, shown)
-    source, fetch = donor(scene, only(asked).to)[0], only(asked).envelope
-    assert unpack(Fetch, fetch.body) == Fetch(2, shown.digest, (0,))
-    chunk = only(source.give(fetch).said(Kind.CHUNK))
-    installed = only(watched.give(chunk).of(StateInstalled))
+    source = donor(scene, only(asked).to)[0]
+    assert unpack(Fetch, only(asked).envelope.body) == Fetch(2, shown.digest, (TOP,))
+    installed = only(brought(watched, source, asked).of(StateInstalled))
     assert (installed.sequence, installed.digest) == (2, shown.digest)
     assert watched.executed == 2
     assert watched.replica.state_digest() == source.replica.state_digest()
     third = scene.pre_prepare(3, scene.request("bob"), view=1)
     assert only(agree(watched, third).of(Executed)).sequence == 3
-
-
-def resent(chunk: Envelope, by: int) -> Envelope:
-    """Return a chunk as another replica would send it."""
-    return replace(chunk, sender=by)
 
 
 def test_a_wrong_state_is_not_taken_over():
@@ -143,15 +162,15 @@ def test_a_wrong_state_is_not_taken_over():
     source, shown = donor(scene, 1)
     watched, asked = entered_behind(scene, shown)
     first = only(asked)
-    right = only(source.give(first.envelope).said(Kind.CHUNK))
-    body = unpack(Chunk, right.body)
-    wrong = Envelope(Kind.CHUNK, first.to, pack(replace(body, data=body.data[:-1] + b"!")))
-    turn = watched.give(wrong)
+    right = unpack(Nodes, only(source.give(first.envelope).said(Kind.NODES)).body)
+    wrong = replace(right.nodes[0], payload=right.nodes[0].payload[:-1] + b"!")
+    turn = watched.give(Envelope(Kind.NODES, first.to, pack(replace(right, nodes=(wrong,)))))
     assert turn.reasons == [Reason.WRONG_DIGEST]
     assert watched.executed == 0
-    second = only([each for each in turn.of(Send) if each.envelope.kind is Kind.FETCH])
+    second = only(fetches(turn))
     assert second.to != first.to
-    assert watched.give(resent(right, second.to)).of(StateInstalled)
+    assert brought(watched, source, [second]).of(StateInstalled)
+    assert watched.replica.state_digest() == source.replica.state_digest()
 
 
 @SIZES
@@ -162,11 +181,10 @@ def test_a_silent_source_is_passed_over(n):
     watched, asked = entered_behind(scene, shown)
     everybody = [only(asked).to]
     while len(everybody) <= scene.group.quorums.faults:
-        turn = wait(watched, watched.ms + 500)
-        everybody += [each.to for each in turn.of(Send) if each.envelope.kind is Kind.FETCH]
+        asked = fetches(wait(watched, watched.ms + 500))
+        everybody.append(only(asked).to)
     assert len(set(everybody)) == len(everybody) == scene.group.quorums.weak
-    right = only(source.give(only(asked).envelope).said(Kind.CHUNK))
-    assert watched.give(resent(right, everybody[-1])).of(StateInstalled)
+    assert brought(watched, source, asked).of(StateInstalled)
 
 
 def test_a_later_checkpoint_does_as_well():
@@ -180,11 +198,11 @@ def test_a_later_checkpoint_does_as_well():
     told_instead = only(source.give(only(asked).envelope).said(Kind.CHECKPOINT_PROOF))
     assert unpack(CheckpointProof, told_instead.body).sequence == 6
     watched.give(told_instead)
-    turn = wait(watched, watched.ms + 5_000)
-    fetch = [each for each in turn.said(Kind.FETCH) if unpack(Fetch, each.body).sequence == 6][-1]
+    moved = [
+        each for each in fetches(wait(watched, watched.ms + 5_000)) if unpack(Fetch, each.envelope.body).sequence == 6
+    ]
     source.ms = watched.ms
-    chunk = only(source.give(fetch).said(Kind.CHUNK))
-    assert only(watched.give(chunk).of(StateInstalled)).sequence == 6
+    assert only(brought(watched, source, moved[-1:]).of(StateInstalled)).sequence == 6
     assert early.executed == 2
 
 

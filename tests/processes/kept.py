@@ -44,10 +44,13 @@ class Kept:
 
 @contextlib.contextmanager
 def kept(
-    directory: Path, liars: Mapping[int, str] | None = None, view_timeout_ms: int = VIEW_TIMEOUT_MS
+    directory: Path,
+    liars: Mapping[int, str] | None = None,
+    view_timeout_ms: int = VIEW_TIMEOUT_MS,
+    application: str = COUNTER,
 ) -> Iterator[Kept]:
     """Make a group and start its keeper; both end with the test."""
-    made = make_group(directory, COUNTER, limits=SMALL_LOG)
+    made = make_group(directory, application, limits=SMALL_LOG)
     made.path.unlink()
     write_group(replace(made, settings=replace(made.settings, view_timeout_ms=view_timeout_ms)))
     options = [f"--liar={replica}={how}" for replica, how in (liars or {}).items()]

@@ -77,10 +77,14 @@ class Lab:
 
 @contextlib.contextmanager
 def lab(
-    directory: Path, liars: Mapping[int, str] | None = None, n: int = 4, view_timeout_ms: int = VIEW_TIMEOUT_MS
+    directory: Path,
+    liars: Mapping[int, str] | None = None,
+    n: int = 4,
+    view_timeout_ms: int = VIEW_TIMEOUT_MS,
+    application: str = COUNTER,
 ) -> Iterator[Lab]:
     """Make and start a group in a new folder, and end whatever of it still runs."""
-    made = make_group(directory, COUNTER, n, limits=SMALL_LOG)
+    made = make_group(directory, application, n, limits=SMALL_LOG)
     made.path.unlink()
     write_group(replace(made, settings=replace(made.settings, view_timeout_ms=view_timeout_ms)))
     with LocalGroup(read_group(made.directory), lambda: False, lambda: True, liars) as group:

@@ -127,9 +127,9 @@ def test_every_misbehaviour_in_place_of_a_killed_replica(tmp_path: Path) -> None
         assert group.all_live()
 
 
-def test_r7_a_source_that_forges_chunks_of_state(tmp_path: Path) -> None:
+def test_r7_a_source_that_forges_nodes_of_state(tmp_path: Path) -> None:
     """Who begins when the others have come far asks the liar first, refuses what it gives, and goes on without it."""
-    with lab(tmp_path / "group", {2: "ChunkForger"}, view_timeout_ms=PATIENT_MS) as group:
+    with lab(tmp_path / "group", {2: "NodeForger"}, view_timeout_ms=PATIENT_MS) as group:
         # It has voted for nothing yet, so it forgets nothing, and is no second faulty one.
         group.kill(1)
 

@@ -11,18 +11,19 @@ from pbft.testing.byzantine import (
     Adversary,
     Amnesiac,
     Braggart,
-    ChunkForger,
     Complainer,
+    DripSource,
+    NodeForger,
     SilentSource,
     SlowSource,
 )
-from pbft.testing.byzantine.state_liars import CHUNK_LIES
+from pbft.testing.byzantine.state_liars import NODE_LIES
 from pbft.testing.shelf import Shelf
 from pbft_apps.counter import Counter
 from tests.scenarios.stories import SIZES, SMALL_LOG, Load, backups, refused, views_left
 
 BOXES = 14
-"""As many as fill a log and a half, and a state of several chunks."""
+"""As many as fill a log and a half, and a state of several nodes, none of which fits into one message with another."""
 
 
 def after_an_absence(n: int, kind: type[Adversary]) -> tuple[Cluster, int]:
@@ -38,29 +39,30 @@ def after_an_absence(n: int, kind: type[Adversary]) -> tuple[Cluster, int]:
     return group, late
 
 
-def forger_of(name: str) -> type[ChunkForger]:
-    """Return a source that tells this one lie about each chunk."""
+def forger_of(name: str) -> type[NodeForger]:
+    """Return a source that tells this one lie about each node."""
 
-    class Forger(ChunkForger):
+    class Forger(NodeForger):
         lies = (name,)
 
     return Forger
 
 
 @SIZES
-@pytest.mark.parametrize("lie", CHUNK_LIES)
-def test_r7_wrong_chunks_are_refused_and_others_asked(n: int, lie: str) -> None:
-    """f sources give chunks that the certified digest does not vouch for: none is kept, and others give the state."""
+@pytest.mark.parametrize("lie", NODE_LIES)
+def test_r7_wrong_nodes_are_refused_and_others_asked(n: int, lie: str) -> None:
+    """f sources give nodes that the certified digest does not vouch for: none is kept, and others give the state."""
     group, late = after_an_absence(n, forger_of(lie))
 
     (installed,) = group.steps(late, StateInstalled)[:1]
-    assert installed.chunks > 1
-    assert group.ignored(late)[Reason.WRONG_DIGEST] + group.ignored(late)[Reason.MALFORMED] > 0
+    assert installed.nodes > installed.sequence
+    assert installed.bytes > installed.sequence * 20_000
+    assert group.ignored(late)[Reason.WRONG_DIGEST] > 0
     assert group.histories_agree()
 
 
 @SIZES
-@pytest.mark.parametrize("kind", [SilentSource, SlowSource, Braggart])
+@pytest.mark.parametrize("kind", [SilentSource, SlowSource, DripSource, Braggart])
 def test_r7_who_stalls_or_brags_is_passed_over(n: int, kind: type[Adversary]) -> None:
     """f sources give nothing, or as late as they may, or claim to have come far: the state comes in time."""
     group, late = after_an_absence(n, kind)

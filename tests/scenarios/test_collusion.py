@@ -12,12 +12,12 @@ from pbft.testing.byzantine import (
     Adversary,
     BatchStuffer,
     CertificateForger,
-    ChunkForger,
     Complainer,
     Equivocator,
     ForkedView,
     GrudgingPrimary,
     Hoarder,
+    NodeForger,
     PartialPrimary,
     Restless,
     SlowPrimary,
@@ -40,8 +40,8 @@ class Starver(BatchStuffer, GrudgingPrimary, SlowPrimary):
     """Serves its friends first, one victim last, and nobody before it must."""
 
 
-class Saboteur(Ventriloquist, Restless, Complainer, CertificateForger, ChunkForger):
-    """Is in everybody's way: with views, complaints, certificates, and wrong chunks for who has to catch up."""
+class Saboteur(Ventriloquist, Restless, Complainer, CertificateForger, NodeForger):
+    """Is in everybody's way: with views, complaints, certificates, and wrong nodes for who has to catch up."""
 
 
 class Hider(BatchStuffer, PartialPrimary, Hoarder, TwoFaced):

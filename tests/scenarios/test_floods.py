@@ -58,7 +58,7 @@ def test_r5_memory_under_endless_floods_stays_under_its_formula(n: int, role: st
     """f replicas never stop to vote, propose and claim for views and sequences that nobody has come to.
 
     VIEW-CHANGEs for views that grow and for huge ones, NEW-VIEWs that nobody asked for; the three phases, checkpoints,
-    certificates and chunks for sequences in the log, beyond it and far beyond; statuses with claims beyond everything.
+    certificates and nodes for sequences in the log, beyond it and far beyond; statuses with claims beyond everything.
 
     At every moment each count of each correct replica is within the bound that group and settings give it. Calls are
     answered meanwhile: as if nothing were wrong where the flood comes from backups.

@@ -217,7 +217,7 @@ N4_LINKS = {
     Kind.STATUS: (LAST, 2),
     Kind.CHECKPOINT_PROOF: (0, LAST),
     Kind.FETCH: (LAST, 0),
-    Kind.CHUNK: (0, LAST),
+    Kind.NODES: (0, LAST),
     Kind.COMMITTED: (1, LAST),
 }
 """For each kind that replicas send each other a link on which it matters: to the last replica, or from it."""

@@ -107,20 +107,20 @@ def test_a_checkpoint_that_nobody_else_vouches_for():
 
 
 def test_a_state_that_is_being_fetched():
-    """How many of its chunks are here; f+1 peers are known to be ahead."""
+    """How many of its bytes are here: unknown until its top has come. f+1 peers are known to be ahead."""
     group, alice = a_group(4, limits=SMALL_LOG)
     group.network.isolate(3)
     for _ in range(20):
         group.gather(alice.call("add", 1))
     group.network.heal()
-    group.network.let("chunks to 3: drop")
+    group.network.let("nodes to 3: drop")
     group.gather(alice.call("add", 1))
     group.run(5_000)
     told = group.situation(3)
     assert told.transfer is not None
-    assert (told.transfer.sequence, told.transfer.chunks, told.transfer.of) == (20, 0, 1)
+    assert (told.transfer.sequence, told.transfer.bytes, told.transfer.of) == (20, 0, 0)
     assert sorted(peer.executed or 0 for peer in told.peers)[-2] >= 20
-    assert told.to_json()["transfer"] == {"sequence": 20, "chunks": 0, "of": 1}
+    assert told.to_json()["transfer"] == {"sequence": 20, "bytes": 0, "of": 0}
 
 
 def test_what_a_slot_lacks():

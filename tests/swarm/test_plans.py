@@ -48,7 +48,7 @@ def test_the_swarm_draws_all_there_is() -> None:
     """Over eight hundred seeds every size, setting, workload, kind of fault, liar and faulty client comes up."""
     assert seen([plan.n for plan in PLANS]) == [4, 5, 6, 7]
     assert seen([plan.settings.window for plan in PLANS]) == [1, 16, 2, 4]
-    assert seen([plan.workload for plan in PLANS]) == ["journal", "shelf"]
+    assert seen([plan.workload for plan in PLANS]) == ["journal", "scroll", "shelf", "warehouse"]
     assert seen([plan.signatures for plan in PLANS]) == ["ed25519", "simulated"]
     assert seen([plan.spread for plan in PLANS]) == ["even", "exponential"]
     assert seen([plan.loss for plan in PLANS]) == [0.0, 0.02, 0.05, 0.1, 0.3]
@@ -260,6 +260,28 @@ def test_liars_stand_where_their_lies_count() -> None:
     drawn = [staged.draw_staged(chance, n, 3_000) for n in (4, 7) for _ in range(1_000)]
     found = [each for each in drawn if each is not None]
     assert 0.1 < len(found) / len(drawn) < 0.2
-    names = {name for each in found for _, name in each.byzantine}
-    assert {"BogusNewView", "ChunkForger", "Censor"} < names <= set(MISBEHAVIOURS)
+    names = {kind for each in found for _, name in each.byzantine for kind in parts(name)}
+    assert {"BogusNewView", "NodeForger", "Censor"} < names <= set(MISBEHAVIOURS)
     assert {replica for each in found for replica, _ in each.byzantine} == {0, 1}
+
+
+@pytest.mark.parametrize("name", staged.STAGES)
+def test_every_stage_can_be_asked_for(name: str) -> None:
+    """Whatever chance says, the plan is staged so, and its seed alone draws it; the command that replays it says so."""
+    for seed in range(30):
+        plan = Plan.draw(seed, staged=name)
+        assert plan == Plan.draw(seed, staged=name)
+        assert plan.byzantine or plan.faults
+        assert Plan.draw(seed, 7, name).n == 7
+    assert swarm.command(3, staged=name) == f"pbft sim --seed 3 --staged {name} --trace"
+
+
+def test_who_is_staged_to_take_over_a_state_misses_more_than_a_log() -> None:
+    """Small logs, large states, clients that go on, and the last replica cut off for a while."""
+    plans = [Plan.draw(seed, staged="states") for seed in range(100)]
+    assert {plan.limits.log_size for plan in plans} == {8}
+    assert {plan.workload for plan in plans} == {"warehouse", "shelf", "scroll"}
+    assert {plan.settings.checkpoint_nodes for plan in plans} > {1, 2}
+    for plan in plans:
+        cut_off = [fault.address for fault in plan.faults if isinstance(fault, faults.Isolated)]
+        assert plan.n - 1 in cut_off

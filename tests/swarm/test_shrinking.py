@@ -68,7 +68,7 @@ def test_clients_become_one() -> None:
 
 
 def test_one_setting_may_be_what_it_takes() -> None:
-    large = replace(LARGE, settings=ReplicaSettings(window=2, early_bytes=2_048, transfer_chunks=1))
+    large = replace(LARGE, settings=ReplicaSettings(window=2, early_bytes=2_048, transfer_bytes=1))
     plan = shrink(large, lambda plan: plan.settings.window == 2, 5_000).plan
     assert plan.settings == ReplicaSettings(window=2)
 

@@ -7,10 +7,11 @@ from pbft.core.envelope import Kind
 from pbft.core.group import Limits
 from pbft.core.settings import ReplicaSettings
 from pbft.testing import Cluster
-from pbft.testing.byzantine import CheckpointLiar, Equivocator, TimeLiar
+from pbft.testing.byzantine import CheckpointLiar, DripSource, Equivocator, TimeLiar
 from pbft.testing.journal import Journal
 from pbft.testing.oracles.base import Oracle
 from pbft.testing.rare_paths import RarePath, RarePaths
+from pbft.testing.warehouse import Warehouse
 
 SOON = ReplicaSettings(view_timeout_ms=200)
 SHORT = Limits(checkpoint_interval=4, log_size=8)
@@ -152,18 +153,56 @@ def test_a_state_is_taken_over() -> None:
 
 def test_sources_that_are_passed_over() -> None:
     """The first that is asked for a state does not answer, so another is."""
-    settings = ReplicaSettings(transfer_timeout_ms=100, transfer_chunks=1)
+    settings = ReplicaSettings(transfer_timeout_ms=100, transfer_bytes=1)
     group = Cluster(Journal, seed=4, limits=SHORT, settings=settings)
     paths = group.watch(RarePaths)
     (alice,) = group.clients("alice")
     group.network.isolate(3)
     for number in range(20):
         group.gather(alice.call("write", f"{number}"))
-    group.network.on(Kind.CHUNK, src=0).drop()
+    group.network.on(Kind.NODES, src=0).drop()
     group.network.rejoin(3)
     group.gather(alice.call("write", "last"))
     group.run_until_level()
     assert went(paths, RarePath.SOURCE_PASSED_OVER) >= 1
+
+
+def test_little_of_a_large_state_is_moved() -> None:
+    """Of six hundred items a few differ, and nothing comes in parts or for another state before."""
+    group = Cluster(Warehouse, seed=4, parameters={"items": 600}, limits=SHORT)
+    paths = group.watch(RarePaths)
+    (alice,) = group.clients("alice")
+    group.network.isolate(3)
+    for number in range(20):
+        group.gather(alice.call("deliver", number % 4, 1, "new"))
+    group.network.rejoin(3)
+    group.finish(alice.call("deliver", 0, 1, "last"))
+    assert went(paths, RarePath.LITTLE_MOVED) == 1
+    assert went(paths, RarePath.STAGED_NODES_USED) == went(paths, RarePath.PARTLY_ANSWERED) == 0
+
+
+def test_a_checkpoint_whose_digest_takes_longer_than_a_batch() -> None:
+    """Digests are made a node at a time, while more is executed: the votes come later than the checkpoint."""
+    settings = ReplicaSettings(checkpoint_nodes=1)
+    group = Cluster(Warehouse, seed=4, parameters={"items": 600}, limits=SHORT, settings=settings)
+    paths = group.watch(RarePaths)
+    group.gather(*(client.call("deliver", 7, 60, "new") for client in group.clients("alice", "bob") for _ in range(9)))
+    clients = group.clients("alice", "bob", "alice", "bob")
+    for _ in range(9):
+        group.gather(*(client.call("deliver", 7, 60, "new") for client in clients))
+    assert went(paths, RarePath.CHECKPOINT_LATE) >= 1
+
+
+def test_a_source_that_gives_a_part_of_what_it_was_asked_for() -> None:
+    group = Cluster(Warehouse, seed=4, parameters={"items": 600}, limits=SHORT, byzantine={0: DripSource})
+    paths = group.watch(RarePaths)
+    (alice,) = group.clients("alice")
+    group.network.isolate(3)
+    for number in range(20):
+        group.gather(alice.call("deliver", 7 * number, 1, "new"))
+    group.network.rejoin(3)
+    group.finish(alice.call("deliver", 0, 1, "last"))
+    assert went(paths, RarePath.PARTLY_ANSWERED) >= 1
 
 
 def test_sessions_that_leave_their_table() -> None:

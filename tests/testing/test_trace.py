@@ -22,9 +22,7 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import (
     NULL_BATCH,
     Checkpoint,
-    Chunk,
     CommitCertificate,
-    Fetch,
     Prepare,
     Refusal,
     RefusalReason,
@@ -32,6 +30,7 @@ from pbft.core.messages import (
     batch_digest,
     pack,
 )
+from pbft.core.state_messages import BATCHES, TOP, WRITES, Address, Fetch, NodeAt, Nodes, Recall, Recalled
 from pbft.testing.trace import Trace
 from tests.testing.planted import Planter
 
@@ -64,7 +63,7 @@ def test_only_the_last_lines_are_kept_and_all_are_digested() -> None:
             ViewChangeStarted(0, 2, Cause.JOINED, 1_000),
             "left v0 for v2: f+1 others have left it; next timeout 1000 ms",
         ),
-        (StateInstalled(8, b"\xab" * 32, 3), "installed the state of s8 abababab from 3 chunks"),
+        (StateInstalled(8, b"\xab" * 32, 3, 1), "installed the state of s8 abababab with 3 nodes, 1 byte"),
         (Diverged(8, b"\xab" * 32, b"\xcd" * 32), "diverged at s8: has abababab, and a quorum vouches for cdcdcdcd"),
         (Ignored(Reason.WRONG_VIEW, 3, Kind.PREPARE), "ignored PREPARE from r3: wrong view"),
         (Ignored(Reason.STALE, b"\x01" * 32, Kind.REQUEST), "ignored REQUEST from stranger 01010101: stale"),
@@ -114,7 +113,7 @@ def test_envelopes_in_words() -> None:
 
 
 def test_messages_of_views_and_states_in_words() -> None:
-    """Votes for views show their certificates, statuses what is missing, states their parts."""
+    """Votes for views show their certificates, statuses what is missing, states their nodes."""
     planter = Planter()
     some, other = b"\xab" * 32, b"\xcd" * 32
     trace = Trace({})
@@ -127,8 +126,11 @@ def test_messages_of_views_and_states_in_words() -> None:
         planter.new_view(some, batch_digest(NULL_BATCH), view=1, stable=4),
         Envelope(Kind.CHECKPOINT_PROOF, 1, pack(planter.proof(4, some))),
         Envelope(Kind.COMMITTED, 1, pack(certificate), beside=b"batch"),
-        Envelope(Kind.FETCH, 1, pack(Fetch(4, some, (0, 2)))),
-        Envelope(Kind.CHUNK, 1, pack(Chunk(4, 2, 3, (), b"data"))),
+        Envelope(Kind.FETCH, 1, pack(Fetch(4, some, (TOP, Address(2, b""), Address(2, b"\x0a\x03"))))),
+        Envelope(Kind.FETCH, 1, pack(Fetch(4, some, tuple(Address(1, bytes([i])) for i in range(6))))),
+        Envelope(Kind.NODES, 1, pack(Nodes(4, (NodeAt(Address(0, b"\x0f"), b"data"), NodeAt(TOP, b"top"))))),
+        Envelope(Kind.RECALL, 1, pack(Recall(BATCHES, 3, 9, 0))),
+        Envelope(Kind.RECALLED, 1, pack(Recalled(Recall(WRITES, 3, 3, 2), (b"a", b"b")))),
         Envelope(Kind.STATUS, 1, pack(status)),
     ):
         trace.delivered(1, 1, 1, 2, envelope)
@@ -140,8 +142,11 @@ def test_messages_of_views_and_states_in_words() -> None:
         "NEW_VIEW v1 by r0 00000000 r1 00000000 r2 00000000, stable s4, again s5 abababab, s6 null",
         "CHECKPOINT_PROOF s4 abababab by r0 r1 r2",
         "COMMITTED v1 s5 abababab by r0 r1 r2 with its batch",
-        "FETCH s4 abababab chunks 0 2",
-        "CHUNK s4 2 of 3 with 4 bytes",
+        "FETCH s4 abababab nodes top 2/ 2/a3",
+        "FETCH s4 abababab nodes 1/0 1/1 1/2 1/3 and 2 more",
+        "NODES s4 nodes 0/f top with 7 bytes",
+        "RECALL batches of s3 to s9",
+        "RECALLED writes of operation 2 of s3 to s3 2 items",
         "STATUS v1 wants v3 stable s4 executed 5 held 01, VIEW_CHANGEs of r1 v3, r2 v2, lacks abababab",
     ]
 

@@ -35,7 +35,14 @@ from pbft.testing.byzantine.sequence_flooder import SequenceFlooder
 from pbft.testing.byzantine.silent import Silent
 from pbft.testing.byzantine.slow_primary import SlowPrimary, SlowVoter
 from pbft.testing.byzantine.stale_view_change import StaleViewChange
-from pbft.testing.byzantine.state_liars import Braggart, ChunkForger, SilentSource, SlowSource
+from pbft.testing.byzantine.state_liars import (
+    Braggart,
+    DripSource,
+    NodeForger,
+    OtherState,
+    SilentSource,
+    SlowSource,
+)
 from pbft.testing.byzantine.time_liar import TimeLiar
 from pbft.testing.byzantine.twins import Twins
 from pbft.testing.byzantine.two_faced import TwoFaced
@@ -69,7 +76,7 @@ ADVERSARIES: Final[tuple[type[Adversary], ...]] = (
     CertificateForger,
     Hoarder,
     Restless,
-    ChunkForger,
+    NodeForger,
     SilentSource,
     SlowSource,
     Braggart,
@@ -82,6 +89,8 @@ ADVERSARIES: Final[tuple[type[Adversary], ...]] = (
     Twins,
     StaleViewChange,
     BadState,
+    OtherState,
+    DripSource,
 )
 """Every misbehaviour that a run may draw. New ones go to the end, so that what old seeds draw by place stays."""
 
@@ -97,8 +106,8 @@ __all__ = [
     "Censor",
     "CertificateForger",
     "CheckpointLiar",
-    "ChunkForger",
     "Complainer",
+    "DripSource",
     "Equivocator",
     "FadingPrimary",
     "Flooder",
@@ -112,6 +121,8 @@ __all__ = [
     "Means",
     "Misquoter",
     "Mutator",
+    "NodeForger",
+    "OtherState",
     "OutOfBounds",
     "PartialPrimary",
     "Proposer",

@@ -6,21 +6,20 @@ from pbft.core.envelope import Envelope, Kind
 from pbft.core.messages import (
     Batch,
     Checkpoint,
-    Chunk,
     Commit,
     CommitCertificate,
-    Fetch,
     Prepare,
     PrePrepare,
     Share,
     batch_digest,
     pack,
 )
+from pbft.core.state_messages import TOP, Fetch, NodeAt, Nodes
 from pbft.testing.byzantine.flooder import Flooder
 
 
 class SequenceFlooder(Flooder):
-    """Sends proposals, votes, checkpoints, certificates and chunks for every place but those that are due."""
+    """Sends proposals, votes, checkpoints, certificates and nodes for every place but those that are due."""
 
     def flood(self) -> list[Envelope]:
         """Return the three phases for one place, a checkpoint, and something that nobody asked for.
@@ -57,6 +56,6 @@ class SequenceFlooder(Flooder):
                 committed = CommitCertificate(0, sequence, batch_digest(data), shares)
                 return Envelope(Kind.COMMITTED, self.me, pack(committed), b"", data)
             case 1:
-                return Envelope(Kind.CHUNK, self.me, pack(Chunk(sequence, 0, 1, (), self.noise(512))))
+                return Envelope(Kind.NODES, self.me, pack(Nodes(sequence, (NodeAt(TOP, self.noise(512)),))))
             case _:
-                return Envelope(Kind.FETCH, self.me, pack(Fetch(sequence, self.noise(32), tuple(range(64)))))
+                return Envelope(Kind.FETCH, self.me, pack(Fetch(sequence, self.noise(32), (TOP,))))

@@ -11,7 +11,7 @@ is sent, and `first` the sequence after the checkpoint at which the view begins.
 sequence 1 as round 1.
 
 Here nothing waits for a round to end, and replicas send again what was lost. What is sent again belongs to its old
-round, so that a fault in that round meets it again. What names no place (a STATUS, a CHECKPOINT, a chunk of state)
+round, so that a fault in that round meets it again. What names no place (a STATUS, a CHECKPOINT, nodes of a state)
 belongs to the greatest round that anybody has come to.
 """
 

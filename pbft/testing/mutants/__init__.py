@@ -24,10 +24,11 @@ def catalogue() -> Mapping[str, Mutant]:
     from pbft.testing.mutants.phases import PHASES
     from pbft.testing.mutants.signing import SIGNING
     from pbft.testing.mutants.states import STATES
+    from pbft.testing.mutants.tries import TRIES
     from pbft.testing.mutants.views import VIEWS
     from pbft.testing.mutants.waiting import WAITING
 
-    every = (*COUNTING, *SIGNING, *PHASES, *VIEWS, *STATES, *CLIENTS, *WAITING, *BLAMING)
+    every = (*COUNTING, *SIGNING, *PHASES, *VIEWS, *STATES, *TRIES, *CLIENTS, *WAITING, *BLAMING)
     return {mutant.name: mutant for mutant in every}
 
 

@@ -67,12 +67,12 @@ CLIENTS: Final = (
     Mutant(
         "rejected-leaves-traces",
         "What a rejected operation wrote to Tables stays (design 5: an operation either returns or changes nothing).",
-        (edit(StateMachine, "_run", {"table._rollback()": "table._commit()"}),),
+        (edit(StateMachine, "_close", {"table.rollback()": "table.commit()"}),),
     ),
     Mutant(
         "rejected-keeps-fields",
         "What a rejected operation wrote to fields stays (design 5: an operation either returns or changes nothing).",
-        (edit(StateMachine, "_run", {"self.__dict__ = before": "pass"}),),
+        (edit(StateMachine, "_close", {"self.__dict__ = before": "pass"}),),
     ),
     Mutant(
         "stops-at-the-first-no",

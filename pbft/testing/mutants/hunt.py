@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from pbft.testing.mutants import catalogue
 from pbft.testing.swarm import Pool, report
 
 _ORACLE: Final = re.compile(r"O[0-9]+|persist-before-send|driver|end")
@@ -40,9 +41,10 @@ class Fate:
 
 def hunt(mutant: str, seeds: Sequence[int]) -> Fate:
     """Try a mutant, by its name, on one seed after the other, until one breaks that does not break without it."""
+    staged = catalogue()[mutant].staged
     for tried, seed in enumerate(seeds, start=1):
-        done = report(seed, mutant)
-        if done.oracle and not report(seed).oracle:
+        done = report(seed, mutant, staged=staged)
+        if done.oracle and not report(seed, staged=staged).oracle:
             return Fate(mutant, done.oracle, tried, _first_sentence(done.failure, done.oracle), done.replay)
     return Fate(mutant, "", len(seeds))
 

@@ -53,6 +53,8 @@ class Mutant:
     changes: tuple[Change, ...] = ()
     short: str | None = None
     """One of COUNTS: that quorum is one short, for all who reckon by the group's counts."""
+    staged: str | None = None
+    """The stage of the swarm on which it is hunted (`pbft.testing.swarm.staged`), where it shows in few runs else."""
 
     def __post_init__(self) -> None:
         if self.short is not None and self.short not in COUNTS:
@@ -148,11 +150,15 @@ def _find(owner: type | ModuleType, attribute: str) -> Any:
 
 
 def _other_users(owner: type | ModuleType, attribute: str, function: FunctionType) -> list[str]:
-    """Return the modules of the core that hold a module's function under a name of their own, but for its home."""
+    """Return the modules that hold a module's function under a name of their own, but for its home and tests' kits."""
     if not isinstance(owner, ModuleType):
         return []
-    core = [module for name, module in sorted(sys.modules.items()) if name.startswith("pbft.core.")]
-    holding = [module for module in core if module is not owner and vars(module).get(attribute) is function]
+    ours = [
+        module
+        for name, module in sorted(sys.modules.items())
+        if name.startswith("pbft.") and not name.startswith("pbft.testing.")
+    ]
+    holding = [module for module in ours if module is not owner and vars(module).get(attribute) is function]
     return [module.__name__ for module in holding if module.__name__ != function.__module__]
 
 

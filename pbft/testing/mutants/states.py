@@ -16,17 +16,23 @@ STATES: Final = (
     Mutant(
         "clients-outside-the-digest",
         "The client table is left out of the checkpoint's digest (design 4.7).",
-        (edit(Execution, "snapshot", {"self.clients.snapshot()": "()"}),),
+        (
+            edit(
+                Execution,
+                "snapshot",
+                {"(self.clients.section(), *self._sections.sections())": "self._sections.sections()"},
+            ),
+        ),
     ),
     Mutant(
         "time-outside-the-digest",
         "Agreed time is left out of the checkpoint's digest (design 4.7).",
-        (edit(Execution, "snapshot", {"Header(SNAPSHOT_VERSION, self.agreed_ms,": "Header(SNAPSHOT_VERSION, 0,"}),),
+        (edit(Execution, "snapshot", {"self.agreed_ms,": "0,"}),),
     ),
     Mutant(
         "chain-outside-the-digest",
         "The chain of batches is left out of the checkpoint's digest (design 4.7).",
-        (edit(Execution, "snapshot", {"self.head)": "bytes(DIGEST_BYTES))"}),),
+        (edit(Execution, "snapshot", {"self.head,": "bytes(DIGEST_BYTES),"}),),
     ),
     Mutant(
         "snapshot-of-the-wrong-sequence",
@@ -82,7 +88,7 @@ STATES: Final = (
     Mutant(
         "never-fetches",
         "Who is behind a stable checkpoint waits for messages that are gone (OSDI'99 section 4.4).",
-        (edit(Transfer, "begin", {"self._ask()": "pass"}),),
+        (edit(Transfer, "_ask", {"self._out.send(source, self._out.plain(Kind.FETCH, fetch))": "pass"}),),
     ),
     Mutant(
         "fetches-an-old-goal",
@@ -101,7 +107,7 @@ STATES: Final = (
     ),
     Mutant(
         "state-not-served",
-        "Nobody is given chunks of a state (design 5).",
+        "Nobody is given nodes of a state (design 5).",
         (edit(Checkpoints, "serve", {"if room == 0:": "if room >= 0:"}),),
     ),
 )

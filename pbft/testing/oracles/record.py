@@ -1,11 +1,12 @@
 """What a run has shown, kept once for all oracles: every batch by its digest, and a model that executes them.
 
-Owns: the batches' bytes, and one execution of the agreed order on an application and a client table of its own, a batch
-at a time, as the first correct replica executes it. Judges nothing.
+Owns: the batches' bytes, one execution of the agreed order on an application and a client table of its own, a batch at
+a time, as the first correct replica executes it, and what a state is when nobody digests it. Judges nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,9 @@ SHOWING: Final = (Persist, Send, Broadcast, Executed)
 
 _CARRYING: Final = (Kind.PRE_PREPARE, Kind.COMMITTED)
 
+KEPT_CONTENTS: Final = 128
+"""Sequences back from the last one of which the model's content is kept: more than a log, and two."""
+
 RequestName = tuple[ClientKey, bytes, int]
 """What names a request: (client, session, timestamp)."""
 
@@ -34,6 +38,23 @@ class Replayed:
     requests: tuple[tuple[RequestName, tuple[Result, ...]], ...]
     effective: tuple[tuple[RequestName, tuple[bytes, ...]], ...]
     """The requests that had an effect, each with its operations' bytes."""
+
+
+class Content:
+    """A state as it is, by what it says: no digest of a trie, which may be what is on trial, has a part in it."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._pieces: Iterable[bytes] = execution._application.snapshot()
+        clients = execution.clients
+        # In their order, too: whose session leaves a full table next is a part of the state.
+        self._sessions = {client: list(sessions.items()) for client, sessions in clients._sessions.items()}
+        self._rest = (dict(clients._floors), execution.agreed_ms, execution.head)
+
+    def difference(self, other: Content) -> str | None:
+        """Return which part of two states differs, or None."""
+        if list(self._pieces) != list(other._pieces):
+            return "application"
+        return "client table" if (self._sessions, self._rest) != (other._sessions, other._rest) else None
 
 
 class Record:
@@ -54,8 +75,18 @@ class Record:
         """What each sequence came to."""
         self.checkpoints: dict[int, bytes] = {}
         """The checkpoint's digest after each sequence that has one."""
+        self.state_bytes: dict[int, int] = {}
+        """How large the state was then, keys and values."""
+        self.contents: dict[int, Content] = {}
+        """What the state after each of the last sequences was, since `keep_contents`."""
+        self._keeps_contents = False
         self.results: dict[RequestName, tuple[int, tuple[Result, ...]]] = {}
         """Where each request took effect, and its results."""
+
+    def keep_contents(self) -> None:
+        """Keep what the state is after each sequence from now on, which costs its size each time."""
+        self._keeps_contents = True
+        self.contents[self.executed] = Content(self._execution)
 
     def batch(self, digest: bytes) -> bytes | None:
         """Return a batch's bytes, if anybody has shown them."""
@@ -95,7 +126,12 @@ class Record:
         ran = self._execution.run(batch.time_ms, requests, digest)
         self.executed = self._execution.executed
         if self.executed % self._group.genesis.limits.checkpoint_interval == 0:
-            self.checkpoints[self.executed] = self._execution.snapshot().digest
+            snapshot = self._execution.snapshot()
+            self.checkpoints[self.executed] = snapshot.digest
+            self.state_bytes[self.executed] = sum(view.root.size for view in snapshot.views if view.root is not None)
+        if self._keeps_contents:
+            self.contents[self.executed] = Content(self._execution)
+            self.contents.pop(self.executed - KEPT_CONTENTS, None)
         fates, effective = [], []
         for each in ran:
             request = each.signed.request

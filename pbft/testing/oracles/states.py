@@ -5,25 +5,33 @@ Owns: the oracle that compares checkpoints, and states themselves, across correc
 
 from __future__ import annotations
 
-from pbft.core.effects import BecameStable, Diverged, Effect, Persist, StateInstalled
+from pbft.core.effects import BecameStable, Diverged, Effect, Ignored, Persist, Reason, StateInstalled
 from pbft.core.envelope import Kind
 from pbft.core.group import ReplicaId
 from pbft.core.messages import Checkpoint, unpack
 from pbft.core.replica import Replica
 from pbft.testing.oracles.base import Facts, Oracle
+from pbft.testing.oracles.record import Content
 from pbft.testing.words import short
 
 
 class EqualStates(Oracle):
-    """O8: at one sequence all correct replicas have one state, by their checkpoints and by what lies behind them."""
+    """O8: at one sequence all correct replicas have one state, by their checkpoints and by what lies behind them.
+
+    Who took over a state is held against the model once more, by content: digests it has from others. And what a
+    correct replica gives of a state is never refused: it is what a quorum vouches for.
+    """
 
     id = "O8"
-    watches = (Persist, BecameStable, StateInstalled, Diverged)
+    watches = (Persist, BecameStable, StateInstalled, Diverged, Ignored)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
+        facts.record.keep_contents()
         self._checkpoints: dict[int, tuple[bytes, str]] = {}
         self._states: dict[int, tuple[bytes, str]] = {}
+        self._took_over: dict[ReplicaId, None] = {}
+        """Who has taken over a state that nobody has looked at yet."""
 
     def observe(self, replica: ReplicaId, effect: Effect) -> None:
         """Compare what a replica holds for the state after a sequence with what the first one did."""
@@ -35,6 +43,9 @@ class EqualStates(Oracle):
                 self._compare(replica, proof.sequence, proof.digest)
             case StateInstalled(sequence, digest):
                 self._compare(replica, sequence, digest)
+                self._took_over[replica] = None
+            case Ignored(Reason.WRONG_DIGEST, sender, Kind.NODES) if sender in self.facts.correct:
+                self.fail(f"replica {replica} refused nodes of a state that replica {sender} gave, which is correct")
             case Diverged(sequence, own, proven):
                 self.fail(
                     f"replica {replica} has the state {short(own)} after sequence {sequence}, "
@@ -52,6 +63,13 @@ class EqualStates(Oracle):
         state, whose = self._states.setdefault(executed, (replica.state_digest(), f"replica {replica.me}"))
         if state != replica.state_digest():
             self.fail(f"after sequence {executed} replica {replica.me} has another state than {whose}")
+        if replica.me in self._took_over and executed in record.contents:
+            del self._took_over[replica.me]
+            part = Content(replica._execution).difference(record.contents[executed])
+            if part is not None:
+                self.fail(
+                    f"after sequence {executed} replica {replica.me}, which took over a state, has another {part}"
+                )
 
     def _compare(self, replica: ReplicaId, sequence: int, digest: bytes) -> None:
         if sequence in self.facts.record.checkpoints:

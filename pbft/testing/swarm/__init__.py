@@ -13,9 +13,11 @@ from pbft.testing.swarm.pool import Pool
 from pbft.testing.swarm.programs import Program
 from pbft.testing.swarm.reports import Report, command, report, report_plan, run
 from pbft.testing.swarm.shrinking import Shrunk, shrink
+from pbft.testing.swarm.staged import STAGES
 from pbft.testing.swarm.workloads import WORKLOADS, Workload
 
 __all__ = [
+    "STAGES",
     "WORKLOADS",
     "Outcome",
     "Plan",

@@ -59,7 +59,7 @@ _KINDS: Final = (
     Kind.CHECKPOINT_PROOF,
     Kind.COMMITTED,
     Kind.FETCH,
-    Kind.CHUNK,
+    Kind.NODES,
 )
 
 

@@ -10,7 +10,7 @@ Faulty replicas are those that crash for good, lie, or have a wrong wall clock: 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from pbft.core.group import Limits, ReplicaId
@@ -22,7 +22,7 @@ from pbft.testing.swarm.draws import draw_colluders, draw_faulty, draw_loose, dr
 from pbft.testing.swarm.faults import Crashed, Fault, LetLoose, WrongClock
 from pbft.testing.swarm.programs import Program, session_labels
 from pbft.testing.swarm.soundness import wrong_with
-from pbft.testing.swarm.staged import draw_staged
+from pbft.testing.swarm.staged import Staged, draw_staged
 from pbft.testing.swarm.tuning import draw_limits, draw_session_settings, draw_settings
 
 ED25519_SHARE: Final = 0.03
@@ -69,8 +69,12 @@ class Plan:
             raise PlanError(wrong)
 
     @classmethod
-    def draw(cls, seed: int, n: int | None = None) -> Plan:
-        """Return the plan of a seed, for a group of n if that is given."""
+    def draw(cls, seed: int, n: int | None = None, staged: str | None = None) -> Plan:
+        """Return the plan of a seed, for a group of n if that is given.
+
+        `staged` names one of `staged.STAGES`, which lead where chance comes seldom: "states" makes a replica take over
+        a state.
+        """
         chance = random.Random(f"{seed}/plan")
         drawn_n = chance.choice((4, 4, 4, 5, 6, 7, 7, 7))
         n = drawn_n if n is None else n
@@ -78,9 +82,9 @@ class Plan:
         byzantine, lasting = draw_faulty(chance, n, heal_ms)
         low_ms = chance.choice((1, 1, 1, 2, 10))
         programs = draw_programs(chance, heal_ms)
-        staged = draw_staged(chance, n, heal_ms)
-        if staged is not None:
-            byzantine, lasting, programs = staged.byzantine, staged.faults, staged.programs or programs
+        stage = draw_staged(chance, n, heal_ms, staged)
+        if stage is not None:
+            byzantine, lasting, programs = stage.byzantine, stage.faults, stage.programs or programs
         colluders = draw_colluders(chance, programs) if byzantine else ()
         labels = session_labels(programs)
         faults = (*lasting, *draw_transient(chance, n, labels, heal_ms), *draw_loose(chance, heal_ms))
@@ -94,14 +98,14 @@ class Plan:
             spread=chance.choice(("even", "even", "exponential")),
             clock_skew_ms=chance.choice((0, 50, 50, 4_000)),
             signatures="ed25519" if chance.random() < ED25519_SHARE else "simulated",
-            workload=chance.choice(("journal", "shelf")),
+            workload=_workload(chance, stage),
             word_bytes=3_000 if chance.random() < 0.1 else 16,
             programs=programs,
             byzantine=byzantine,
             colluders=colluders,
             faults=tuple(sorted(faults, key=lambda fault: fault.begin_ms)),
             heal_ms=heal_ms,
-            limits=draw_limits(chance),
+            limits=replace(draw_limits(chance), **(stage.limits if stage is not None else {})),
             settings=draw_settings(chance),
             session_settings=draw_session_settings(chance),
         )
@@ -146,6 +150,11 @@ class Plan:
         ):
             plain |= unusual(plain.pop(name), usual)
         return plain
+
+
+def _workload(chance: random.Random, stage: Staged | None) -> str:
+    drawn = chance.choice(("journal", "journal", "shelf", "shelf", "warehouse", "scroll"))
+    return drawn if stage is None or stage.workload is None else stage.workload
 
 
 def unusual(settings: Any, usual: Any) -> dict[str, Any]:

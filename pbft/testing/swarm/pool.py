@@ -63,9 +63,11 @@ class Pool:
                     child.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def reports(self, seeds: Iterable[int], plant: str | None = None, n: int | None = None) -> Iterator[Report]:
+    def reports(
+        self, seeds: Iterable[int], plant: str | None = None, n: int | None = None, staged: str | None = None
+    ) -> Iterator[Report]:
         """Yield the report of each seed, in order, each as soon as it and those before it have ended."""
-        return self.each(functools.partial(report, plant=plant, n=n), seeds)
+        return self.each(functools.partial(report, plant=plant, n=n, staged=staged), seeds)
 
     def each(self, task: Callable[[int], Result], numbers: Iterable[int]) -> Iterator[Result]:
         """Yield what a task comes to for each number, in order, each as soon as it and those before it have ended.

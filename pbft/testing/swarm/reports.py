@@ -14,14 +14,18 @@ from pbft.testing.swarm.playing import Stage, play
 Report = runs.Report[Outcome]
 
 
-def run(seed: int, plant: str | None = None, echo: Echo | None = None, n: int | None = None) -> Outcome:
+def run(
+    seed: int, plant: str | None = None, echo: Echo | None = None, n: int | None = None, staged: str | None = None
+) -> Outcome:
     """Draw a seed's plan and play it. Raises what `play` raises."""
-    return play(Plan.draw(seed, n), plant, echo, replay=command(seed, plant, n))
+    return play(Plan.draw(seed, n, staged), plant, echo, replay=command(seed, plant, n, staged))
 
 
-def report(seed: int, plant: str | None = None, echo: Echo | None = None, n: int | None = None) -> Report:
+def report(
+    seed: int, plant: str | None = None, echo: Echo | None = None, n: int | None = None, staged: str | None = None
+) -> Report:
     """Run a seed and tell its end, whatever that is."""
-    return report_plan(Plan.draw(seed, n), command(seed, plant, n), plant, echo)
+    return report_plan(Plan.draw(seed, n, staged), command(seed, plant, n, staged), plant, echo)
 
 
 def report_plan(plan: Plan, replay: str, plant: str | None = None, echo: Echo | None = None) -> Report:
@@ -40,7 +44,8 @@ def report_plan(plan: Plan, replay: str, plant: str | None = None, echo: Echo | 
     return tell(plan.seed, replay, played, reached)
 
 
-def command(seed: int, plant: str | None = None, n: int | None = None) -> str:
+def command(seed: int, plant: str | None = None, n: int | None = None, staged: str | None = None) -> str:
     """Return the command that shows a seed's run again, line by line."""
     replicas = "" if n is None else f" --replicas {n}"
-    return f"pbft sim --seed {seed}{replicas} --trace" + ("" if plant is None else f" --plant {plant}")
+    stage = "" if staged is None else f" --staged {staged}"
+    return f"pbft sim --seed {seed}{replicas}{stage} --trace" + ("" if plant is None else f" --plant {plant}")

@@ -1,14 +1,15 @@
 """Draws in which a liar stands where its lies count: some ways through the protocol are too rare for chance alone.
 
-Owns: what leads there, such as a primary that fails before a liar's view, a replica that has to catch up from liars,
+Owns: what leads there, such as a primary that fails before a liar's view, replicas that have to catch up from liars,
 clients who are kept busy while one of them is passed over, or a certificate that nobody but a liar has. What else goes
-wrong is drawn as in every run.
+wrong is drawn as in every run. Whoever hunts for one of these ways draws nothing else (`Plan.draw(seed, staged=NAME)`).
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from pbft.core.envelope import Kind
@@ -20,7 +21,18 @@ STAGED_SHARE: Final = 0.15
 """How often a run is staged."""
 
 _OF_VIEWS: Final = ("BogusNewView", "BogusNewView", "ForkedView", "CertificateForger")
-_OF_STATES: Final = ("ChunkForger", "ChunkForger", "SilentSource", "SlowSource", "CheckpointLiar")
+_OF_STATES: Final = (
+    "NodeForger",
+    "OtherState",
+    "OtherState",
+    "SilentSource",
+    "SlowSource",
+    "DripSource",
+    "Braggart",
+    "CheckpointLiar",
+    "BadState",
+    "BadState+NodeForger",
+)
 _OF_SERVICE: Final = ("Censor", "GrudgingPrimary", "GrudgingPrimary", "GrudgingPrimary", "SlowPrimary", "FadingPrimary")
 
 
@@ -32,13 +44,19 @@ class Staged:
     faults: tuple[Fault, ...] = ()
     programs: tuple[Program, ...] = ()
     """In place of those drawn; none where any will do."""
+    workload: str | None = None
+    """In place of the one drawn; None where any will do."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Those of the group's limits that are not as drawn."""
 
 
-def draw_staged(chance: random.Random, n: int, heal_ms: int) -> Staged | None:
-    """Return a liar with what brings it into its place; mostly None."""
-    if chance.random() >= STAGED_SHARE:
-        return None
-    return chance.choice((_views, _states, _service, _service, _hoard, _starve))(chance, n, heal_ms)
+def draw_staged(chance: random.Random, n: int, heal_ms: int, name: str | None = None) -> Staged | None:
+    """Return a liar with what brings it into its place; mostly None, unless one of `STAGES` is asked for by name."""
+    if name is None:
+        if chance.random() >= STAGED_SHARE:
+            return None
+        name = chance.choice(("views", "states", "states", "service", "service", "hoard", "starve"))
+    return STAGES[name](chance, n, heal_ms)
 
 
 def _views(chance: random.Random, n: int, heal_ms: int) -> Staged:
@@ -51,13 +69,30 @@ def _views(chance: random.Random, n: int, heal_ms: int) -> Staged:
 
 
 def _states(chance: random.Random, n: int, heal_ms: int) -> Staged:
-    """The last replica misses much, and whom it asks first for the state lies about it; or no answer comes for long."""
-    end_ms = chance.randint(heal_ms // 4, heal_ms // 2)
-    faults: tuple[Fault, ...] = (Isolated(0, end_ms, n - 1),)
+    """The last replica misses much, and those whom it asks first for the state lie about it.
+
+    It has executed something before, or nothing at all. Meanwhile clients go on writing, so that the state that it
+    fetches is not the last; now and then no answer comes for long.
+    """
+    begin_ms = chance.choice((0, heal_ms // 8, heal_ms // 4))
+    end_ms = begin_ms + chance.randint(heal_ms // 4, heal_ms // 2)
+    faults: tuple[Fault, ...] = (Isolated(begin_ms, end_ms, n - 1),)
     if chance.random() < 0.4:
         until_ms = min(heal_ms, end_ms + 1_500)
-        faults += tuple(Dropped(0, until_ms, Kind.CHUNK.name, source, n - 1) for source in range(n - 1))
-    return Staged(((0, chance.choice(_OF_STATES)),), faults, _busy(chance))
+        lost = chance.choice((Kind.NODES, Kind.NODES, Kind.FETCH))
+        ways = [(source, n - 1) if lost is Kind.NODES else (n - 1, source) for source in range(n - 1)]
+        faults += tuple(Dropped(begin_ms, until_ms, lost.name, src, dst) for src, dst in ways)
+    liars = tuple((liar, chance.choice(_OF_STATES)) for liar in range(chance.randint(1, (n - 1) // 3)))
+    # Few sessions for each client, and clients with several programs: whose session leaves next is state, too.
+    limits = {
+        "checkpoint_interval": 4,
+        "log_size": 8,
+        "batch_requests": 4,
+        "sessions_per_client": chance.choice((2, 64)),
+    }
+    names = chance.choice((CLIENTS, (CLIENTS[0], CLIENTS[0], CLIENTS[0], CLIENTS[1])))
+    programs = tuple(Program(name, 0, 32, 1, chance.choice((0, 10, 30))) for name in names)
+    return Staged(liars, faults, programs, chance.choice(("warehouse", "warehouse", "shelf", "scroll")), limits)
 
 
 def _service(chance: random.Random, n: int, heal_ms: int) -> Staged:
@@ -87,3 +122,13 @@ def _starve(chance: random.Random, n: int, heal_ms: int) -> Staged:
 
 def _busy(chance: random.Random) -> tuple[Program, ...]:
     return tuple(Program(client, 0, 24, 1, chance.choice((0, 10, 30))) for client in CLIENTS[: chance.choice((3, 4))])
+
+
+STAGES: Final[Mapping[str, Callable[[random.Random, int, int], Staged]]] = {
+    "views": _views,
+    "states": _states,
+    "service": _service,
+    "hoard": _hoard,
+    "starve": _starve,
+}
+"""Every stage by its name. Each takes chance, the group's size, and when the run heals."""

@@ -51,7 +51,8 @@ def draw_settings(chance: random.Random) -> ReplicaSettings:
         waiting_requests_per_client=chance.choice((1, 64, 64, 64)),
         repair_slots=chance.choice((2, 16, 16)),
         repair_bytes=chance.choice((20_000, 512 * 1024, 512 * 1024)),
-        transfer_chunks=chance.choice((1, 16)),
+        checkpoint_nodes=chance.choice((1, 2, 64, 64)),
+        transfer_bytes=chance.choice((1, 768 * 1024)),
         transfer_timeout_ms=chance.choice((100, 500)),
     )
 

@@ -15,7 +15,9 @@ from pbft.machine import Application, Outcome
 from pbft.testing.clients import Call
 from pbft.testing.journal import Journal
 from pbft.testing.linearizability import Execute, execute_plainly
+from pbft.testing.scroll import Scroll
 from pbft.testing.shelf import Shelf
+from pbft.testing.warehouse import Warehouse
 
 Operation = tuple[str, tuple[Plain, ...]]
 """A method's name and its arguments."""
@@ -61,7 +63,39 @@ def _handle(label: str, number: int, word_bytes: int) -> Operation:
     return "put", (box, "" if number % 13 == 5 else f"{label}.{number}".ljust(word_bytes, "."))
 
 
+ITEMS: Final = 600
+"""What a warehouse begins with: so many that below its trie's root some nodes have children, and others lose theirs."""
+
+
+def _move(label: str, number: int, word_bytes: int) -> Operation:
+    """Rows of items come and go, some of them again and again; orders are forgotten, and one lamp goes on and off."""
+    spread = sum(label.encode()) * 53 + number * 97
+    first = spread % (ITEMS + 100)
+    content = "" if number % 5 == 4 else f"{label}.{number}".ljust(min(word_bytes, 200), ".")
+    match number % 6:
+        case 0:
+            return "clear", (first, 20 + spread % 40)
+        case 1:
+            return "deliver", (first, 5 + spread % 50, content)
+        case 2:
+            return "order", (f"{label}.{number % 5}", first)
+        case 3:
+            return "clear", (ITEMS, 60)
+        case 4:
+            return "deliver", (ITEMS + spread % 20, 40, content)
+        case _:
+            return ("settle", (f"{label}.{(number - 3) % 5}",)) if number % 4 == 1 else ("switch", ("common",))
+
+
+def _scribble(label: str, number: int, word_bytes: int) -> Operation:
+    if number % 4 == 3:
+        return "tear", (1 + number % 7,)
+    return "append", ("" if number % 11 == 6 else f"{label}.{number}".ljust(word_bytes, "."),)
+
+
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "journal": Workload(Journal, _write, check=_places),
     "shelf": Workload(Shelf, _handle),
+    "warehouse": Workload(Warehouse, _move, {"items": ITEMS}),
+    "scroll": Workload(Scroll, _scribble),
 }

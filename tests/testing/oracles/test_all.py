@@ -34,7 +34,7 @@ def test_a_run_as_it_should_be_fires_nothing() -> None:
         overseer.judge(i, [Persist(planter.sealed(i, Kind.CHECKPOINT, Checkpoint(INTERVAL, state)), ())])
     for i in planter.correct:
         overseer.judge(i, [planter.stable(INTERVAL, state)])
-    overseer.judge(3, [StateInstalled(INTERVAL, state, 1)])
+    overseer.judge(3, [StateInstalled(INTERVAL, state, 1, 100)])
     votes = [planter.view_change(i, stable=planter.proof(INTERVAL, state)) for i in range(3)]
     for i in planter.correct[:3]:
         overseer.judge(i, [Persist(votes[i], ())])

@@ -40,12 +40,16 @@ def test_o4_a_state_that_no_quorum_vouches_for() -> None:
     """A gap is allowed where a state was taken over, and that only with the proof of the very state."""
     planter = Planter()
     overseer = planter.only("O4")
-    fires("O4", lambda: overseer.judge(1, [StateInstalled(INTERVAL, STATE, 1)]), "of sequence 4 that it has no proof")
+    fires(
+        "O4", lambda: overseer.judge(1, [StateInstalled(INTERVAL, STATE, 1, 100)]), "of sequence 4 that it has no proof"
+    )
 
     overseer.judge(1, [planter.stable(INTERVAL, STATE)])
-    fires("O4", lambda: overseer.judge(1, [StateInstalled(INTERVAL, b"x" * 32, 1)]), "that it has no proof for")
+    fires("O4", lambda: overseer.judge(1, [StateInstalled(INTERVAL, b"x" * 32, 1, 100)]), "that it has no proof for")
 
-    overseer.judge(1, [StateInstalled(INTERVAL, STATE, 1), planter.executed(planter.batch(), sequence=INTERVAL + 1)])
+    overseer.judge(
+        1, [StateInstalled(INTERVAL, STATE, 1, 100), planter.executed(planter.batch(), sequence=INTERVAL + 1)]
+    )
 
 
 def test_o4_a_state_of_the_past() -> None:
@@ -53,7 +57,7 @@ def test_o4_a_state_of_the_past() -> None:
     overseer = planter.only("O4")
     overseer.judge(1, [planter.executed(planter.batch(), sequence=sequence) for sequence in range(1, INTERVAL + 1)])
     overseer.judge(1, [planter.stable(INTERVAL, STATE)])
-    fires("O4", lambda: overseer.judge(1, [StateInstalled(INTERVAL, STATE, 1)]), "the state of sequence 4 after 4")
+    fires("O4", lambda: overseer.judge(1, [StateInstalled(INTERVAL, STATE, 1, 100)]), "the state of sequence 4 after 4")
 
 
 @pytest.mark.parametrize("kind", [Kind.PRE_PREPARE, Kind.PREPARE, Kind.COMMIT])

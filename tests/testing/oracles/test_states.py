@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
-from pbft.core.effects import BecameStable, Diverged, Effect, Executed, Persist, StateInstalled
+from pbft.core.effects import BecameStable, Diverged, Effect, Executed, Ignored, Persist, Reason, StateInstalled
 from pbft.core.envelope import Kind
 from pbft.core.messages import Checkpoint, batch_digest
 from pbft.core.replica import Replica
@@ -40,7 +40,7 @@ def told(value: int = 5, sequence: int = 1, timestamp: int = 1, index: int = 0) 
     [
         lambda planter, digest: Persist(planter.sealed(2, Kind.CHECKPOINT, Checkpoint(INTERVAL, digest)), ()),
         lambda planter, digest: BecameStable(planter.proof(INTERVAL, digest)),
-        lambda planter, digest: StateInstalled(INTERVAL, digest, 1),
+        lambda planter, digest: StateInstalled(INTERVAL, digest, 1, 100),
     ],
 )
 def test_o8_two_checkpoints_of_one_sequence(say: Callable[[Planter, bytes], Effect]) -> None:
@@ -85,6 +85,38 @@ def test_o8_states_that_differ() -> None:
     ahead.judge(1, [executing(planter, ahead)])
     ahead.sampled(replica(1, 3))
     fires("O8", lambda: ahead.sampled(replica(2, 4)), "replica 2 has another state than replica 1")
+
+
+def test_o8_a_state_that_was_taken_over_and_is_another() -> None:
+    """Its digest is right, and what lies behind it is not: whoever took a state over is looked at by content, once."""
+
+    class Deceiving(Nodding):
+        def snapshot(self) -> Iterable[bytes]:
+            """Tell something that the digest does not."""
+            return [b"another"]
+
+    planter = Planter()
+
+    def replica(i: int, application: Nodding) -> Replica:
+        return Replica(i, planter.group, application, planter.members[i].signer, planter.keys.verifier)
+
+    overseer = planter.only("O8")
+    overseer.sampled(replica(2, Deceiving()))
+    overseer.judge(1, [StateInstalled(INTERVAL, ONE, 1, 100)])
+    overseer.judge(2, [StateInstalled(INTERVAL, ONE, 1, 100)])
+    overseer.sampled(replica(1, Nodding()))
+    overseer.sampled(replica(1, Deceiving()))
+    words = "after sequence 0 replica 2, which took over a state, has another application"
+    fires("O8", lambda: overseer.sampled(replica(2, Deceiving())), words)
+
+
+def test_o8_a_correct_source_that_is_refused() -> None:
+    """What a correct replica gives of a state is never wrong; what a liar gives may be."""
+    planter = Planter(byzantine=[3])
+    overseer = planter.only("O8")
+    overseer.judge(1, [Ignored(Reason.WRONG_DIGEST, 3, Kind.NODES), Ignored(Reason.NOT_WANTED, 2, Kind.NODES)])
+    refused = Ignored(Reason.WRONG_DIGEST, 2, Kind.NODES)
+    fires("O8", lambda: overseer.judge(1, [refused]), "replica 1 refused nodes of a state that replica 2 gave")
 
 
 # O11, answers.
