@@ -18,7 +18,7 @@ V = TypeVar("V")
 _KEY_TYPES: Final = (str, bytes, int)
 
 ENTRY_BYTES: Final = 1024 * 1024
-"""The most bytes of one value with its key, encoded: what a replica that catches up is sent in one piece."""
+"""The most bytes of one value with its key, encoded: what a replica that catches up is sent in one node."""
 
 
 class EntryTooLarge(ValueError):

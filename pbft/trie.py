@@ -27,6 +27,9 @@ LEAF_BYTES: Final = 16 * 1024
 MAX_DEPTH: Final = 64
 """Nibbles in a key's place. Keys of one place would collide in 256 bits, so no trie grows deeper."""
 
+_LEAF: Final = b"pbft/trie-leaf"
+_INNER: Final = b"pbft/trie-inner"
+
 PACE: Final = 128
 """Keys that are sorted into subtrees in one step: about as much work as to digest a node or two."""
 
@@ -175,13 +178,13 @@ def _leaf(keys: Collection[bytes], size: int, look: Look) -> Steps:
     if not keys:
         return None
     ordered = tuple(sorted(keys))
-    made = Leaf(ordered, size, digest(b"pbft/leaf", write_leaf(ordered, look)))
+    made = Leaf(ordered, size, digest(_LEAF, write_leaf(ordered, look)))
     yield 1
     return made
 
 
 def _inner(children: Sequence[Node | None]) -> Steps:
-    made = Inner(tuple(children), *_total(children), digest(b"pbft/inner", write_inner(children)))
+    made = Inner(tuple(children), *_total(children), digest(_INNER, write_inner(children)))
     yield 1
     return made
 
@@ -232,7 +235,7 @@ class Named:
 
     def matches(self, payload: bytes) -> bool:
         """Say whether these bytes are the node that was named."""
-        return digest(b"pbft/leaf" if self.is_leaf else b"pbft/inner", payload) == self.digest
+        return digest(_LEAF if self.is_leaf else _INNER, payload) == self.digest
 
 
 def read_inner(payload: bytes, named: Named) -> tuple[Named | None, ...]:

@@ -35,7 +35,7 @@ class CheckpointDelay:
     nodes: int
     """Nodes digested towards checkpoints, in all turns."""
     most_nodes: int
-    """The most nodes digested at one go, between two batches or two messages."""
+    """The most nodes digested in a slice: those of a turn, shared among its slices."""
     bound: int
     """How many of them may be: `checkpoint_nodes` of the replicas' settings."""
 

@@ -130,8 +130,9 @@ def _say_delays(costs: Sequence[CheckpointDelay]) -> None:
         ("accounts", "checkpoint", "turns", "p50 ms", "p99 ms", "longest ms", "nodes", "at a time", "delay ms", "held"),
         rows,
         "Turns of four replicas that do a checkpoint's work, and that do none; in brackets what Python took of the "
-        "longest to look for garbage. Between two batches at most `checkpoint_nodes` nodes are digested. The "
-        "delay is that of the longest turn with a checkpoint, but for garbage, over a usual one without.",
+        "longest to look for garbage. Between two batches at most `checkpoint_nodes` nodes are digested, unless a "
+        "checkpoint is late. The delay is that of the longest turn with a checkpoint, but for garbage, over a usual "
+        "one without.",
     )
 
 

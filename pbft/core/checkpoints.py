@@ -1,7 +1,8 @@
 """Checkpoints: what lets the log be cut, and a replica that fell behind catch up (OSDI'99 section 4.3).
 
-Owns: CHECKPOINT votes, the highest proof that a state is stable, and this replica's own snapshots. Moves no watermark
-and installs no state: the replica does, when it has come that far.
+Owns: CHECKPOINT votes, the highest proof that a state is stable, and this replica's own snapshots: digested in slices,
+voted for when that is done, and served node by node to whoever fetches one. Moves no watermark and installs no state:
+the replica does, when it has come that far.
 """
 
 from __future__ import annotations

@@ -101,21 +101,21 @@ class DivergenceExplained:
     """The last sequence at which this replica's state is known to have been the group's."""
     compared_from: int
     """The first sequence whose operations could be compared: what was done before is remembered no more."""
-    differs_at: int | None
+    differs_at: int | None = None
     """The first sequence that differs, of those that could be compared."""
-    operation: int | None
+    operation: int | None = None
     """The position of the first operation there that differs."""
-    unknown: str
+    unknown: str = ""
     """Why the place is not known, or not wholly; empty where it is."""
-    ordered: Ordered | None
-    did: Did | None
-    others_did: tuple[Recollected, ...]
+    ordered: Ordered | None = None
+    did: Did | None = None
+    others_did: tuple[Recollected, ...] = ()
     """Of a replica that is out-voted what f+1 others recall alike; else what each recalls."""
-    sections: tuple[str, ...]
+    sections: tuple[str, ...] = ()
     """What the sections of the application's state are called."""
-    keys: tuple[DifferingKey, ...]
+    keys: tuple[DifferingKey, ...] = ()
     """The first keys of the whole state that differ."""
-    total_keys: int | None
+    total_keys: int | None = None
     """How many there are; None where the right state was not there to compare."""
-    rejoined_at: int | None
+    rejoined_at: int | None = None
     """The sequence whose proven state took the place of this replica's; None where none did so far."""

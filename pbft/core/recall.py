@@ -8,9 +8,9 @@ right. A level takes 4 s at most; what the others have forgotten by then stays u
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
-from typing import Final
+from typing import Any, Final
 
 from pbft.core.batches import read_batch
 from pbft.core.comparison import Comparison, Verdict
@@ -18,7 +18,7 @@ from pbft.core.deeds import Past, digest_of
 from pbft.core.effects import Reason
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.execution import Execution
-from pbft.core.findings import MOST_KEYS, Did, DifferingKey, DivergenceExplained, Excerpt, Ordered, Recollected
+from pbft.core.findings import MOST_KEYS, DifferingKey, DivergenceExplained, Excerpt, Ordered, Recollected
 from pbft.core.group import ReplicaId
 from pbft.core.log import Log
 from pbft.core.messages import CheckpointProof
@@ -42,18 +42,14 @@ _OUTSIDE: Final = "all operations that could be compared did the same: the state
 
 @dataclass(eq=False, slots=True)
 class _Case:
-    """One divergence, and what is known of it."""
+    """One divergence: what is found of it so far, and what is being asked."""
 
-    sequence: int
-    own: bytes
-    proven: bytes | None
-    equal_upto: int
+    found: DivergenceExplained
     pasts: dict[int, Past]
     """What this replica's own batches did: kept here, since it may rejoin and forget them meanwhile."""
     batches: dict[int, bytes]
-    begun_ms: int
-    first: int = 0
-    """The first sequence that is asked about."""
+    state_due_ms: int
+    """When the finding waits no longer for the right state. Where none is proven it does not wait at all."""
     asking: Recall | None = None
     """The question of the present level, None when all are answered or given up."""
     comparison: Comparison = field(default_factory=lambda: Comparison((), 0, 0, 0, split=False))
@@ -62,21 +58,15 @@ class _Case:
     pause_ms: int = 0
     end_ms: int = 0
     """When the level is given up."""
-    compared_from: int = 0
-    differs_at: int | None = None
-    operation: int | None = None
-    unknown: str = ""
-    ordered: Ordered | None = None
-    did: Did | None = None
-    others_did: tuple[Recollected, ...] = ()
-    keys: tuple[DifferingKey, ...] = ()
-    total_keys: int | None = None
-    rejoined_at: int | None = None
 
     @property
-    def state_due_ms(self) -> int:
-        """When the finding waits no longer for the right state. Where none is proven it does not wait at all."""
-        return self.begun_ms + (_STATE_MS if self.proven is not None else 0)
+    def awaits_state(self) -> bool:
+        """Whether a proven state is to take the place of this replica's own."""
+        return self.found.proven is not None and self.found.rejoined_at is None
+
+    def learn(self, **told: Any) -> None:
+        """Add to what is found."""
+        self.found = replace(self.found, **told)
 
 
 class Recollection:
@@ -126,7 +116,7 @@ class Recollection:
             self._judged = proof.sequence
             if own == proof.digest:
                 self._equal_upto = proof.sequence
-            elif self._case is None or self._case.proven is None or self._case.rejoined_at is not None:
+            elif self._case is None or not self._case.awaits_state:
                 self._begin(proof.sequence, own, proof.digest)
         elif split is not None and self._case is None and self._split_since != proof.sequence:
             self._split_since = proof.sequence
@@ -137,11 +127,12 @@ class Recollection:
         self._judged = max(self._judged, sequence)
         self._equal_upto = max(self._equal_upto, sequence)
         case = self._case
-        if case is None or case.proven is None or case.rejoined_at is not None:
+        if case is None or not case.awaits_state:
             return
-        case.rejoined_at = sequence
-        if sequence == case.sequence:
-            case.keys, case.total_keys = self._differing(replacements)
+        case.learn(rejoined_at=sequence)
+        if sequence == case.found.sequence:
+            keys, total = self._differing(replacements)
+            case.learn(keys=keys, total_keys=total)
         self._end_if_done(case)
 
     def tick(self) -> None:
@@ -165,15 +156,16 @@ class Recollection:
             if (slot := self._log.find(number)) is not None and slot.committed is not None
         }
         pasts = self._execution.deeds.between(first, sequence)
-        now_ms = self._out.now.monotonic_ms
-        self._case = case = _Case(sequence, own, proven, self._equal_upto, pasts, batches, now_ms, first, None)
-        case.compared_from = first
+        sections = self._execution.section_names()[1:]
+        found = DivergenceExplained(sequence, own, proven, self._equal_upto, compared_from=first, sections=sections)
+        state_due_ms = self._out.now.monotonic_ms + (_STATE_MS if proven is not None else 0)
+        self._case = case = _Case(found, pasts, batches, state_due_ms)
         items = [self._execution.deeds.digest(number)[0] for number in range(first, sequence + 1)]
         self._begin_level(case, Recall(BATCHES, first, sequence, 0), items)
 
     def _begin_level(self, case: _Case, asking: Recall, items: Sequence[bytes]) -> None:
         quorums, others = self._out.group.quorums, self._out.group.n - 1
-        split = case.proven is None
+        split = case.found.proven is None
         case.asking = asking
         case.comparison = Comparison(items, others, quorums.weak, quorums.faults, split=split)
         case.pause_ms = self._settings.status_interval_ms
@@ -248,16 +240,17 @@ class Recollection:
         elif asking.level == OPERATIONS:
             self._on_operations(case, asking, _why(verdict, comparison) if not found else "")
         else:
-            case.others_did = tuple(_accounts(comparison))
-            case.unknown = "" if case.others_did else f"what the others did there is not known: {Verdict.LATE.value}"
+            accounts = tuple(_accounts(comparison))
+            unknown = "" if accounts else f"what the others did there is not known: {Verdict.LATE.value}"
+            case.learn(others_did=accounts, unknown=unknown)
 
     def _on_batches(self, case: _Case, asking: Recall, why: str) -> None:
         """The first sequence that differs is known, or why it is not."""
-        case.compared_from = asking.first + case.comparison.compared_from
-        case.unknown = why
+        case.learn(compared_from=asking.first + case.comparison.compared_from, unknown=why)
         if why:
             return
-        case.differs_at = at = asking.first + case.comparison.place
+        at = asking.first + case.comparison.place
+        case.learn(differs_at=at)
         past = case.pasts[at]
         case.pasts, case.batches = {at: past}, {each: batch for each, batch in case.batches.items() if each == at}
         digests = [digest_of(deed) for deed in past[:MOST_RECALLED]]
@@ -265,13 +258,13 @@ class Recollection:
 
     def _on_operations(self, case: _Case, asking: Recall, why: str) -> None:
         """The first operation of that sequence that differs is known, or why it is not."""
-        case.unknown = why
+        case.learn(unknown=why)
         if why:
             return
-        case.operation = place = case.comparison.place
-        case.ordered = self._ordered(case, asking.first, place)
-        case.did = tell(case.pasts[asking.first][place])
-        self._begin_level(case, Recall(WRITES, asking.first, asking.first, place), [_join(write_did(case.did))])
+        place = case.comparison.place
+        did = tell(case.pasts[asking.first][place])
+        case.learn(operation=place, ordered=self._ordered(case, asking.first, place), did=did)
+        self._begin_level(case, Recall(WRITES, asking.first, asking.first, place), [_join(write_did(did))])
 
     def _ordered(self, case: _Case, sequence: int, place: int) -> Ordered | None:
         """Return the operation at a position of a batch, if the log still had the batch when it came to that."""
@@ -302,32 +295,14 @@ class Recollection:
         """Tell what was found when nothing more is to be learnt."""
         if case is not self._case or case.asking is not None:
             return
-        if case.rejoined_at is not None or self._out.now.monotonic_ms >= case.state_due_ms:
+        if case.found.rejoined_at is not None or self._out.now.monotonic_ms >= case.state_due_ms:
             self._tell(case)
 
     def _tell(self, case: _Case) -> None:
         self._case = None
-        self._out.notice(
-            DivergenceExplained(
-                sequence=case.sequence,
-                own=case.own,
-                proven=case.proven,
-                equal_upto=case.equal_upto,
-                compared_from=case.compared_from,
-                differs_at=case.differs_at,
-                operation=case.operation,
-                unknown=case.unknown
-                if case.asking is None
-                else "the replica's state differed again before it was known",
-                ordered=case.ordered,
-                did=case.did,
-                others_did=case.others_did,
-                sections=self._execution.section_names()[1:],
-                keys=case.keys,
-                total_keys=case.total_keys,
-                rejoined_at=case.rejoined_at,
-            )
-        )
+        if case.asking is not None:
+            case.learn(unknown="the replica's state differed again before it was known")
+        self._out.notice(case.found)
 
     # Others who ask.
 

@@ -111,9 +111,9 @@ class Snapshot:
         return all(view.settled for view in self.views)
 
     @property
-    def changes(self) -> int:
-        """How many keys were written since the sections were last frozen."""
-        return sum(view.changes for view in self.views)
+    def size(self) -> int:
+        """Bytes of keys and values of all sections; whatever is left to digest is done now."""
+        return sum(root.size for view in self.views if (root := view.root) is not None)
 
     @property
     def top(self) -> bytes:

@@ -1,6 +1,7 @@
 """State transfer: who missed too much takes over the state of a stable checkpoint (OSDI'99 section 4.4; thesis 5.3).
 
-Owns: which checkpoint is being fetched, the walk over its trie, the nodes that have come, and whom to ask for others.
+Owns: which checkpoint is being fetched, whom to ask for its nodes, and who failed to bring them. What is known of it
+and what is missing is the assembly's matter; those who are asked answer in `Checkpoints.serve`.
 Only what this replica's own state does not hold is fetched; every node is checked against the digest that its parent
 names it by, from the checkpoint's digest down, which a quorum signed. A source that lies or stalls is passed over.
 Installs nothing.

@@ -149,7 +149,7 @@ class _Doctor:
             yield Finding(
                 Severity.UNSAFE,
                 f"after sequence {sequence}, {listing(some)} and {listing(others)} report different states",
-                "one side lies, or the application is not deterministic; compare with pbft status --json",
+                f"one side lies, or the application is not deterministic: pbft doctor {self._files.directory}",
             )
 
     def _of_answers(self) -> Iterator[Finding]:

@@ -205,7 +205,7 @@ HOWS: Final[Mapping[str, str]] = MappingProxyType(
         "slow": "Do each step just before the others lose patience.",
         CENSOR: "Be deaf to one client, named by the next word, as in censor alice.",
         "stale-view-change": "Ask for views with votes that are long out of date.",
-        "bad-state": "Vouch for a state that nobody has, and hand out spoilt pieces of the true one.",
+        "bad-state": "Vouch for a state that nobody has, and hand out spoilt nodes of the true one.",
     }
 )
 """The everyday words of `byzantine I HOW`, each with a line of help. `misbehaviours` knows what stands behind each."""

@@ -42,7 +42,7 @@ class Tallies:
         self.state_transfers = 0
         """States taken over from others."""
         self.state_bytes = 0
-        """The pieces that these came in."""
+        """Bytes of state fetched for these."""
         self.divergences = 0
 
     def watch(self, effect: Effect, _: Now) -> None:

@@ -435,7 +435,7 @@ def begun(top: bytes, named: bytes, sections: int = 1) -> Assembly:
 )
 def test_a_node_that_a_quorum_proves_and_nobody_can_read_stops_the_replica(count, size, payload, sentence):
     """No source is to blame, so that asking another would go on for ever: a sentence says what it is."""
-    kind = b"pbft/leaf" if count <= LEAF_ENTRIES else b"pbft/inner"
+    kind = b"pbft/trie-leaf" if count <= LEAF_ENTRIES else b"pbft/trie-inner"
     assembly = begun(*proven(SectionRoot(count, size, digest(kind, payload))))
     with pytest.raises(ForeignState, match=f"holds a node that this release cannot read: .*{sentence}"):
         assembly.put(Address(0, b""), payload)

@@ -100,7 +100,7 @@ def test_mutants_are_hunted_between_seeds(
     assert code == 0
     assert "hunting 2 mutants before seed 41" in out.splitlines()
 
-    monkeypatch.setattr(hunt, "report", lambda seed, mutant: swarm.report(seed))
+    monkeypatch.setattr(hunt, "report", lambda seed, mutant=None, staged=None: swarm.report(seed, staged=staged))
     monkeypatch.setattr("pbft.cli.soak._HUNTED_SEEDS", 1)
     code, out, _ = soaked(capsys, tmp_path, "--minutes", "0.05", "--from", "40", "--mutants-every", "1")
     assert code == 1

@@ -128,7 +128,7 @@ class Record:
         if self.executed % self._group.genesis.limits.checkpoint_interval == 0:
             snapshot = self._execution.snapshot()
             self.checkpoints[self.executed] = snapshot.digest
-            self.state_bytes[self.executed] = sum(view.root.size for view in snapshot.views if view.root is not None)
+            self.state_bytes[self.executed] = snapshot.size
         if self._keeps_contents:
             self.contents[self.executed] = Content(self._execution)
             self.contents.pop(self.executed - KEPT_CONTENTS, None)
