@@ -44,6 +44,10 @@ class View:
             view = view.after
         return self._contents.get(key)
 
+    def shorten(self) -> None:
+        """Let go of views in between that only this one remembers: for one that is held while many are made."""
+        self._skip_ahead()
+
     def _skip_ahead(self) -> None:
         """Take over what later views remember, so that asking never has to go through more than a few.
 

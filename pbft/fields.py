@@ -13,10 +13,11 @@ from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from typing import Any, Final, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get_origin
 
 from pbft.annotations import AnnotationError, check_immutable, shape_of, spell
-from pbft.encoding import EncodingError, encode
+from pbft.encoding import MAX_DEPTH, EncodingError, encode
 from pbft.table import ENTRY_BYTES, Table
 
 _SCALARS: Final = (int, str, bytes, bool, type(None))
@@ -35,6 +36,16 @@ _INSTEAD: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
 )
 """What to write instead, the first that fits."""
 _OTHERWISE: Final = "use a tuple of its parts, or a field for each"
+_ANY_FIELD: Final = "use int, str, bytes, bool, None, a tuple of these, or a Table"
+
+_INSTEAD_IN_A_TABLE: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
+    (Table, 'write one Table with a key for both, such as Table[str, int] with keys like "a/b"'),
+    (Mapping, "a dict's keys are str inside a Table, as in dict[str, int]"),
+    (AbstractSet, "use a list, in sorted order"),
+    (list, "say what is in it, as in list[int]"),
+    (deque, "use a list, as in list[int]"),
+)
+_PARTS_IN_A_TABLE: Final = "use a tuple of its parts, or a dict, as in dict[str, int]"
 
 
 def instead_of(kind: Any) -> str:
@@ -50,7 +61,7 @@ def instead_of(kind: Any) -> str:
                 return remedy
         if kind is not object and (is_dataclass(kind) or not issubclass(kind, Sequence)):
             return _OTHERWISE
-    return "use int, str, bytes, bool, None, a tuple of these, or a Table"
+    return _ANY_FIELD
 
 
 def encode_field(name: str, value: Any) -> bytes:
@@ -99,29 +110,57 @@ def is_table(where: str, annotation: Any) -> bool:
 
 def _check_items(where: str, key: Any = Any, value: Any = Any) -> None:
     """Refuse a Table of what no Table stores, as far as its annotation tells."""
-    for each in get_args(key) or (key,):
-        if isinstance(each, type) and each not in _KEYS:
+    for kind in _key_kinds(key):
+        if isinstance(kind, type) and kind not in _KEYS:
+            joined = '; join the parts into a str, such as "1/2"' if issubclass(kind, tuple) else ""
             raise AnnotationError(
-                f"the field {where} is a Table with keys of {_spell(key)}; they are str, bytes or int"
+                f"the field {where} is a Table with keys of {_spell(key)}; they are str, bytes or int{joined}"
             )
-    wrong = _first_wrong(value)
-    if isinstance(wrong, type) and wrong not in (object, Table) and instead_of(wrong) != _OTHERWISE:
+    wrong = Table if _has_table(value) else _first_wrong(value)
+    if isinstance(wrong, type) and wrong is not object:
         raise AnnotationError(
             f"the field {where} is a Table of {_spell(value)}, which it cannot store; {_value(wrong)}"
         )
 
 
+def _key_kinds(key: Any) -> Iterator[Any]:
+    """Yield the types that an annotation of keys stands for."""
+    origin = get_origin(key)
+    if origin is Union or origin is UnionType:
+        for member in get_args(key):
+            yield from _key_kinds(member)
+    elif origin is Literal:
+        yield from map(type, get_args(key))
+    elif origin is Annotated:
+        yield from _key_kinds(get_args(key)[0])
+    elif isinstance(key, NewType):
+        yield from _key_kinds(key.__supertype__)
+    else:
+        yield origin or key
+
+
+def _has_table(annotation: Any) -> bool:
+    if annotation is Table or get_origin(annotation) is Table:
+        return True
+    return any(_has_table(part) for part in get_args(annotation))
+
+
 def _value(wrong: type) -> str:
-    return "use a list, in sorted order" if issubclass(wrong, AbstractSet) else instead_of(wrong)
+    """Say what to write instead of a type that no Table stores; unlike a field it stores lists and dicts."""
+    for refused, remedy in _INSTEAD_IN_A_TABLE:
+        if issubclass(wrong, refused):
+            return remedy
+    remedy = instead_of(wrong)
+    return {_OTHERWISE: _PARTS_IN_A_TABLE, _ANY_FIELD: "use a plain tuple or a list"}.get(remedy, remedy)
 
 
-def _kinds(value: Any) -> Iterator[type]:
-    """Yield the types of a value and, in a tuple, of all that is in it."""
+def _kinds(value: Any, depth: int = MAX_DEPTH) -> Iterator[type]:
+    """Yield the types of a value and, in a tuple, of all that is in it, as deep as a value may be nested."""
     if type(value) is not tuple:
         yield type(value)
-    else:
+    elif depth > 0:
         for item in value:
-            yield from _kinds(item)
+            yield from _kinds(item, depth - 1)
 
 
 def _first_wrong(annotation: Any) -> Any:

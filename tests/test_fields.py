@@ -8,7 +8,8 @@ import decimal
 import enum
 import re
 from collections import deque
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, NewType
 
 import pytest
 
@@ -42,6 +43,17 @@ NUMBER = "use int in the smallest unit, such as cents"
 TIME = "use int, as milliseconds"
 ENUM = "use its value, a str or int: Literal[...] says which there are"
 PARTS = "use a tuple of its parts, or a field for each"
+Owner = NewType("Owner", str)
+
+
+class Pair(NamedTuple):
+    left: int
+
+
+JOINED = 'they are str, bytes or int; join the parts into a str, such as "1/2"'
+NESTED = 'write one Table with a key for both, such as Table[str, int] with keys like "a/b"'
+STR_KEYS = "a dict's keys are str inside a Table, as in dict[str, int]"
+RECORD = "use a tuple of its parts, or a dict, as in dict[str, int]"
 ONE_TABLE = "a field is a Table or never one: write Table[str, int] alone, which is empty at first"
 
 
@@ -100,6 +112,19 @@ def test_an_annotation_that_no_field_has(annotation: Any, instead: str):
         (Table[str, float], f"a Table of float, which it cannot store; {NUMBER}"),
         (Table[str, set[int]], "a Table of set[int], which it cannot store; use a list, in sorted order"),
         (Table[str, tuple[str, dt.date]], f"which it cannot store; {TIME}"),
+        (Table[tuple[int, int], int], f"a Table with keys of tuple[int, int]; {JOINED}"),
+        (Table[str | tuple[str, ...], int], f"a Table with keys of str | tuple[str, ...]; {JOINED}"),
+        (Table[Literal[True], int], "a Table with keys of Literal[True]; they are str, bytes or int"),
+        (Table[str, Table[str, int]], f"a Table of Table[str, int], which it cannot store; {NESTED}"),
+        (Table[str, list[Table[str, float]]], f"which it cannot store; {NESTED}"),
+        (Table[str, Table[Any, Any]], f"a Table of Table[Any, Any], which it cannot store; {NESTED}"),
+        (Table[str, dict[int, int]], f"a Table of dict[int, int], which it cannot store; {STR_KEYS}"),
+        (Table[str, Mapping[str, int]], f"which it cannot store; {STR_KEYS}"),
+        (Table[str, Point], f"a Table of Point, which it cannot store; {RECORD}"),
+        (Table[str, Point | None], f"which it cannot store; {RECORD}"),
+        (Table[str, list], "a Table of list, which it cannot store; say what is in it, as in list[int]"),  # type: ignore[type-arg] # as careless authors write it
+        (Table[str, Pair], "a Table of Pair, which it cannot store; use a plain tuple or a list"),
+        (Table[str, deque[int]], "deque[int], which it cannot store; use a list, as in list[int]"),
     ],
 )
 def test_a_table_of_what_no_table_stores(annotation: Any, says: str):
@@ -117,6 +142,8 @@ def test_a_table_of_what_no_table_stores(annotation: Any, says: str):
         Table[Literal["a", "b"], list[int]],
         Table[Any, dict[str, int | None]],
         Table[str, object],
+        Table[Owner, int],
+        Table[Annotated[str, "a name"] | int, list[dict[str, tuple[int, ...]]]],
     ],
 )
 def test_tables_that_a_field_may_have(annotation: Any):
@@ -147,6 +174,16 @@ def test_a_value_that_no_field_holds(value: Any, says: str):
     with pytest.raises(EncodingError, match=re.escape(says)):
         encode_field("seen", value)
     with pytest.raises(MachineError, match=re.escape(f"Bad.seen cannot be a field: {says}")):
+        made(__init__=lambda self: setattr(self, "seen", value)).create({})
+
+
+def test_a_value_that_is_nested_too_deep():
+    """One sentence, however deep it is: no RecursionError."""
+    value: tuple[Any, ...] = ()
+    for _ in range(50_000):
+        value = (value,)
+    says = "Bad.seen cannot be a field: values nested more than 16 levels deep cannot be stored"
+    with pytest.raises(MachineError, match=re.escape(says)):
         made(__init__=lambda self: setattr(self, "seen", value)).create({})
 
 

@@ -141,12 +141,13 @@ def _print(files: GroupFile, found: Survey) -> None:
         )
         style = "" if each.health == HEALTHY else "yellow" if each.report is not None else "red"
         table.add_row(*("–" if cell is None else clean(str(cell)) for cell in cells), Text(clean(each.health), style))
-    out.print(f"{files.group.genesis.application} in {clean(str(files.directory))}")
+    directory = clean(str(files.directory))
+    out.print(f"{files.group.genesis.application} in {directory}")
     out.print(table)
     for sequence, some, others in found.contradictions():
         out.print(
             f"After sequence {sequence}, {listing(others)} and {listing(some)} report different states: "
-            "some of them are faulty.",
+            f"some of them are faulty, or the application is not deterministic: pbft doctor {directory}",
             style="red",
         )
     for line in notes(found):
@@ -154,8 +155,7 @@ def _print(files: GroupFile, found: Survey) -> None:
     kept = keeper(files.data_folder) is not None
     stopped = [each.replica for each in found.seen if each.health == NOT_RUNNING]
     if stopped and (found.answering or kept):
-        where = clean(str(files.directory))
-        start = f"pbft fault restart {stopped[0]} {where}" if kept else f"pbft replica {where} {stopped[0]}"
+        start = f"pbft fault restart {stopped[0]} {directory}" if kept else f"pbft replica {directory} {stopped[0]}"
         out.print(f"{listing(stopped).capitalize()} does not run here; start it: {start}")
     answering = len(found.answering)
     if found.silent_primary is not None:
@@ -169,4 +169,4 @@ def _print(files: GroupFile, found: Survey) -> None:
     else:
         out.print(f"Only {answering} of {len(found.seen)} answer, and it takes {found.quorum}.", style="red")
         if files.lab and not kept and not any(each.pid for each in found.seen):
-            out.print(f"Start them: pbft up {clean(str(files.directory))}")
+            out.print(f"Start them: pbft up {directory}")

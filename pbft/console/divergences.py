@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,8 @@ _SPLIT: Final = (
 )
 _ALONE: Final = (
     "look for what this host alone has: another version of the application, of Python or of a library, a file, "
-    "the environment, a clock; and test its memory"
+    "the environment, a clock, state kept outside the fields (a global, a class attribute, a cache), which a restart "
+    "or a fetched state does not bring back; and test its memory"
 )
 _FAILED: Final = (
     'it failed on this host alone: log.jsonl beside the file has the cause under "operation failed"; look for a '
@@ -53,6 +55,12 @@ class Divergence:
     def findings(self) -> list[Mapping[str, Any]]:
         """What it found, the first divergence first."""
         return list(self.said.get("divergences", []))
+
+    @property
+    def left_out(self) -> int:
+        """How many further ones it says it did not keep."""
+        told = self.said.get("left_out")
+        return told if type(told) is int and 0 < told < 2**63 else 0
 
 
 def read_divergences(files: GroupFile) -> list[Divergence]:
@@ -82,25 +90,51 @@ def read_divergences(files: GroupFile) -> list[Divergence]:
 def describe_divergence(found: Divergence) -> dict[str, Any]:
     """Return what a program may want to know of a file."""
     entry: dict[str, Any] = {"replica": found.replica, "file": str(found.file)}
-    return {**entry, "error": found.error} if found.error else {**entry, "divergences": found.findings}
+    if found.error:
+        return {**entry, "error": found.error}
+    return {**entry, "divergences": found.findings, "left_out": found.left_out}
 
 
 def divergence_lines(files: GroupFile, found: list[Divergence]) -> Iterator[str]:
     """Yield lines for people."""
     if not found:
-        yield f"no replica of {files.directory} has noticed that its state differed from the others'"
+        yield from _nothing(files)
     for each in found:
         if each.error:
             yield f"replica {each.replica}: {each.file} {each.error}"
         for finding in each.findings:
             yield from (fit(line, _LINE_CELLS) for line in _lines(each.replica, finding))
+        if each.left_out:
+            yield (
+                f"replica {each.replica}: at least {count(each.left_out, 'further finding')} came within a second of "
+                "another, and the file leaves them out"
+            )
+
+
+def _nothing(files: GroupFile) -> Iterator[str]:
+    """Yield what it means that no file was found: nothing may have been looked for, or not yet."""
+    away = [replica for replica in range(files.group.n) if not files.data(replica).is_dir()]
+    if len(away) == files.group.n:
+        yield (
+            f"no replica of {files.directory} has run here: this reads what replicas keep beside their logs, on their "
+            "own hosts"
+        )
+        return
+    yield f"no replica of {files.directory} has noticed that its state differed from the others'"
+    interval = files.group.limits.checkpoint_interval
+    yield (
+        f"states are compared at checkpoints, after every {interval} sequences: a difference since the last one is not "
+        "known yet"
+    )
+    if away:
+        yield f"nothing is here of {listing(away)}: ask on their hosts"
 
 
 def _lines(replica: int, finding: Mapping[str, Any]) -> Iterator[str]:
     sequence = _number(finding, "sequence")
     split = finding.get("proven_digest") is None
     what = "so many states differed that none is proven" if split else "its state was not what a quorum vouches for"
-    yield f"replica {replica}: after sequence {sequence} {what}"
+    yield f"replica {replica}: after sequence {sequence} {what}{_when(finding)}"
     at = finding.get("differs_at")
     if type(at) is int:
         yield f"  {_parting(finding, at)}"
@@ -115,6 +149,16 @@ def _lines(replica: int, finding: Mapping[str, Any]) -> Iterator[str]:
     elif not split:
         yield "  it had not taken over the group's state when this was written"
     yield f"  → {_advice(finding, split)}"
+
+
+def _when(finding: Mapping[str, Any]) -> str:
+    """Return when it was found, by that host's own clock, as the end of a sentence."""
+    told = finding.get("time")
+    try:
+        time = datetime.fromisoformat(told).astimezone(UTC) if isinstance(told, str) else None
+    except (ValueError, OverflowError):
+        time = None
+    return "" if time is None else f" (found {time:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def _parting(finding: Mapping[str, Any], at: int) -> str:
@@ -176,13 +220,21 @@ def _keys(finding: Mapping[str, Any], split: bool) -> Iterator[str]:
         if not split:
             yield "which keys of the state differed is not known: the group had moved on to a later state"
         return
-    shown = [each for each in keys if isinstance(each, dict)]
-    # What the application keeps says more than the table of clients, which differs wherever a result does.
-    shown.sort(key=lambda each: each.get("field") is None)
+    known = [each for each in keys if isinstance(each, dict)]
+    shown = [each for each in known if each.get("field") is not None]
+    if not shown and not _results_differ(finding):
+        # Only where nothing else explains them: the table of clients differs wherever a result does.
+        shown = known
     for each in shown[:_SHOWN_KEYS]:
         yield f"{_place(each)} was {_value(each.get('own'))} here, and {_value(each.get('right'))} is right"
-    if total > _SHOWN_KEYS:
+    if total > len(known) or len(shown) > _SHOWN_KEYS:
         yield f"{count(total, 'key')} of the state differed in all; --json names more of them"
+
+
+def _results_differ(finding: Mapping[str, Any]) -> bool:
+    own, others = _map(finding, "did"), finding.get("others")
+    told = [_map(each, "did") for each in others if isinstance(each, dict)] if isinstance(others, list) else []
+    return any((did.get("outcome"), did.get("result")) != (own.get("outcome"), own.get("result")) for did in told)
 
 
 def _place(key: Mapping[str, Any]) -> str:

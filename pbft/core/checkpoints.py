@@ -22,7 +22,9 @@ from pbft.core.votes import Vote, Votes
 _NO_VIEW = 0
 """A CHECKPOINT belongs to no view: its identity is (sender, sequence)."""
 _LEASE_MS = 5_000
-"""A snapshot that was asked for within this time is kept, though two later ones are stable: one such at most."""
+"""A snapshot that a peer asked for within this time is kept, though two later ones are stable: one for each peer."""
+_LONGEST_LEASE_MS = 60_000
+"""How long such a one is kept at most, whoever asks for it: what is written meanwhile is remembered for its sake."""
 
 
 class Checkpoints:
@@ -44,8 +46,10 @@ class Checkpoints:
         """Those whose digests are still to be made, in the order in which they were taken."""
         self.split: tuple[int, bytes] | None = None
         """The first sequence for whose state no quorum can be found any more, with this replica's own digest."""
-        self._leased: tuple[int, int] | None = None
-        """The sequence of a snapshot asked for lately, and until when it is kept."""
+        self._leases: dict[ReplicaId, tuple[int, int]] = {}
+        """The sequence of the snapshot that each peer asked for last, and until when it is kept for that peer."""
+        self._outdated_ms: dict[int, int] = {}
+        """Since when each snapshot is kept only because somebody fetches it."""
 
     @property
     def snapshots(self) -> int:
@@ -162,11 +166,25 @@ class Checkpoints:
         self._prune()
 
     def _prune(self) -> None:
-        """Drop snapshots older than the last two stable ones, but for one that is being fetched (design 5)."""
+        """Drop snapshots older than the last two stable ones, but for those that are being fetched (design 5).
+
+        One for each peer, and none for long: else whoever asks without end would make this replica hold more and more.
+        """
         keep_from = max((s for s in self._snapshots if s <= self.before), default=0)
-        leased = self._leased[0] if self._leased and self._out.now.monotonic_ms < self._leased[1] else None
-        for sequence in [each for each in self._snapshots if each < keep_from and each != leased]:
+        for sequence in [each for each in self._snapshots if each < keep_from and not self._is_leased(each)]:
             del self._snapshots[sequence]
+        self._outdated_ms = {each: since_ms for each, since_ms in self._outdated_ms.items() if each in self._snapshots}
+        for sequence, snapshot in self._snapshots.items():
+            if sequence < keep_from:
+                for view in snapshot.views:
+                    view.shorten()
+
+    def _is_leased(self, sequence: int) -> bool:
+        """Say whether a peer still fetches an outdated snapshot, and may."""
+        now_ms = self._out.now.monotonic_ms
+        if now_ms >= self._outdated_ms.setdefault(sequence, now_ms) + _LONGEST_LEASE_MS:
+            return False
+        return any(leased == sequence and now_ms < until_ms for leased, until_ms in self._leases.values())
 
     def _conclude(self, sequence: int, digest: bytes) -> None:
         needed = self._out.group.quorums.stable
@@ -198,13 +216,11 @@ class Checkpoints:
                 sent += len(own.envelope.body)
         return sent
 
-    def serve(self, fetch: Fetch, peer: ReplicaId, room: int) -> int:
+    def serve(self, fetch: Fetch, peer: ReplicaId) -> int:
         """Send nodes of a snapshot that this replica keeps, or the proof of a later one; return the bytes.
 
         As many as one NODES holds: whoever asks knows how large nodes are, and asks for no more at once.
         """
-        if room == 0:
-            return 0
         snapshot = self._snapshots.get(fetch.sequence)
         if snapshot is None or not snapshot.settled or snapshot.digest != fetch.digest:
             if self.proof.sequence <= fetch.sequence:
@@ -212,7 +228,7 @@ class Checkpoints:
             newer = self._out.plain(Kind.CHECKPOINT_PROOF, self.proof)
             self._out.send(peer, newer)
             return len(newer.body)
-        self._lease(fetch.sequence)
+        self._leases[peer] = (fetch.sequence, self._out.now.monotonic_ms + _LEASE_MS)
         sent = 0
         nodes: list[NodeAt] = []
         for address in fetch.addresses:
@@ -224,8 +240,3 @@ class Checkpoints:
         if nodes:
             self._out.send(peer, self._out.plain(Kind.NODES, Nodes(fetch.sequence, tuple(nodes))))
         return sent
-
-    def _lease(self, sequence: int) -> None:
-        now_ms = self._out.now.monotonic_ms
-        if self._leased is None or sequence == self._leased[0] or now_ms >= self._leased[1]:
-            self._leased = (sequence, now_ms + _LEASE_MS)

@@ -7,8 +7,11 @@ signatures of replicas or network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Final
 
 from pbft.core.batches import SignedRequest
@@ -18,9 +21,9 @@ from pbft.core.effects import OperationFailed
 from pbft.core.group import Group
 from pbft.core.messages import Request
 from pbft.core.sections import sections_of
-from pbft.core.snapshot import ForeignState, Replacement, Snapshot, Top
+from pbft.core.snapshot import MAX_SECTIONS, ForeignState, Replacement, Snapshot, Top
 from pbft.encoding import DIGEST_BYTES, digest, encode
-from pbft.machine import Application, Context, Outcome, Result, StateMachine
+from pbft.machine import Application, Context, MachineError, Outcome, Result, StateMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ class Ran:
 TOO_MUCH = Result(Outcome.FAILED, encode("the answers of this request exceed the group's limit"))
 """What an operation answers in place of a value or message that does not fit `results_bytes`."""
 
+
+_FRAMES: Final = 1_000
+"""How many calls within calls an operation has room for, what leads to it included."""
 
 _TOLD_CHARACTERS: Final = 500
 """Of how a failure words itself."""
@@ -59,8 +65,16 @@ class Execution:
         """The greatest time proposed in any executed batch: what operations take for the time (design 4.5)."""
         self.head = bytes(DIGEST_BYTES)
         """The head of the chain of batches: a digest over the batches' digests and sequences, in order (design 4.7)."""
+        self._position = 0
+        """Where in its batch the operation stands that runs next."""
+        first = self.snapshot()
+        if len(first.views) > MAX_SECTIONS:
+            raise MachineError(
+                f"{type(application).__name__} has more than {MAX_SECTIONS - 2} Tables; "
+                "put what belongs together into one"
+            )
         # The first state is digested before there is work that would have to wait for it.
-        self.snapshot().settle()
+        first.settle()
 
     def state_digest(self) -> bytes:
         """Return the digest of the application's state."""
@@ -73,7 +87,8 @@ class Execution:
         self.agreed_ms = max(self.agreed_ms, time_ms)
         self.deeds.begin(self.executed)
         self.failed, self._position = None, 0
-        return [self._run_request(signed, place) for place, signed in enumerate(requests)]
+        with _room_for_recursion():
+            return [self._run_request(signed, place) for place, signed in enumerate(requests)]
 
     def snapshot(self) -> Snapshot:
         """Return the state after what was executed last: what a CHECKPOINT names and a transfer moves (design 4.7).
@@ -105,6 +120,8 @@ class Execution:
                 f"this replica cannot take over the group's state at sequence {sequence}: {error}"
             ) from error
         self.agreed_ms, self.head, self.executed = top.agreed_ms, top.head, sequence
+        # They may be those of a state that was wrong: nobody must be told of them.
+        self.deeds.forget(sequence)
 
     def _run_request(self, signed: SignedRequest, place: int) -> Ran:
         request = signed.request
@@ -165,3 +182,22 @@ def _cause(application: Application, result: Result) -> tuple[str, str]:
     except (Exception, SystemExit):
         # How an error words itself is the application's code, which may break too.
         return "" if error is None else type(error).__name__, "its text cannot be read"
+
+
+@contextmanager
+def _room_for_recursion() -> Iterator[None]:
+    """Give operations the same room for recursion wherever in a program a batch executes.
+
+    How deep a recursion may go is part of what an operation does, and the stack above it is not the same everywhere:
+    one replica executes a batch as it commits, another behind a state that it took over.
+    """
+    frame: FrameType | None = sys._getframe()
+    above = 0
+    while frame is not None:
+        frame, above = frame.f_back, above + 1
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(above + _FRAMES)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -30,6 +30,9 @@ MAX_COUNT: Final = 2**16 - 1
 MAX_BYTES: Final = 2**24
 """Bytes of anything within a message, at the very most: a field `Opaque` of the wire holds them."""
 
+_ENTRY_ROOM: Final = 2**20
+"""Room for what goes with a session's results in one message when a state is fetched."""
+
 WRAPPING_BYTES: Final = 512
 """More than a request adds around its operations, or a batch around its requests: keys, session, time, signature."""
 ITEM_BYTES: Final = 8
@@ -124,6 +127,10 @@ class Limits:
         for name in ("operation_bytes", "request_bytes", "batch_bytes", "results_bytes"):
             if getattr(self, name) > MAX_BYTES:
                 raise GroupError(f"limit {name} must be at most {MAX_BYTES}, which messages can hold")
+        if self.results_bytes > MAX_BYTES - _ENTRY_ROOM:
+            raise GroupError(
+                f"results_bytes must be at most {MAX_BYTES - _ENTRY_ROOM}: a session's results fit one message"
+            )
         if self.log_size > MAX_COUNT:
             raise GroupError(f"limit log_size must be at most {MAX_COUNT}, which messages can count")
         if self.log_size < 2 * self.checkpoint_interval:

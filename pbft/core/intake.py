@@ -144,15 +144,34 @@ class Intake:
             case Kind.CHECKPOINT_PROOF:
                 self._checkpoints.on_proof(unpack(CheckpointProof, envelope.body), envelope, sender)
             case Kind.FETCH:
-                room = self._repair.room(sender)
-                self._repair.spent(sender, self._checkpoints.serve(unpack(Fetch, envelope.body), sender, room))
+                self._on_fetch(envelope, sender)
+            case Kind.NODES if self._transfer.goal is None:
+                # Before it is read, since reading takes the longer the more it brings.
+                self._out.ignore(Reason.NOT_WANTED, envelope, sender)
             case Kind.NODES:
                 self._transfer.on_nodes(unpack(Nodes, envelope.body), envelope, sender)
             case Kind.RECALL:
-                recall, room = unpack(Recall, envelope.body), self._repair.room(sender)
-                self._repair.spent(sender, self._recollection.serve(recall, envelope, sender, room))
+                self._on_recall(envelope, sender)
             case Kind.RECALLED:
                 self._recollection.on_recalled(unpack(Recalled, envelope.body), envelope, sender)
+
+    def _on_fetch(self, envelope: Envelope, sender: ReplicaId) -> None:
+        """Serve a peer nodes of a state. One that drew its share is left waiting, and what it asks is not even read."""
+        if not self._repair.serves(sender):
+            return None
+        self._repair.asked(sender)
+        fetch = unpack(Fetch, envelope.body)
+        self._repair.looked_up(sender, len(fetch.addresses))
+        if len(set(fetch.addresses)) < len(fetch.addresses):
+            return self._out.ignore(Reason.MALFORMED, envelope, sender)
+        self._repair.spent(sender, self._checkpoints.serve(fetch, sender))
+
+    def _on_recall(self, envelope: Envelope, sender: ReplicaId) -> None:
+        """Tell a peer what is remembered here, if it did not draw its share."""
+        room = self._repair.room(sender)
+        if room > 0:
+            recall = unpack(Recall, envelope.body)
+            self._repair.spent(sender, self._recollection.serve(recall, envelope, sender, room))
 
     def _notice_distance(self, sequence: int, signer: ReplicaId, sender: ReplicaId) -> None:
         """Note that a correct sender's low watermark lies no more than L below what it votes on.

@@ -29,8 +29,12 @@ _GREETINGS = 5
 """Statuses that a replica sends after its start though nothing seems unfinished: only those ahead answer them."""
 _SHARE_BYTES = 72
 """What a member's signature takes in a certificate, about."""
+_PLACES_PER_MS = 32
+"""Nodes of the state that a peer may have looked up, in the time in which it could be sent `repair_bytes_per_ms`."""
 _BURST = 4
 """Answers' worth of bytes that a peer may ask for at once, after a while without any."""
+_BURST_OF_NODES = 16
+"""As much for nodes of the state: a correct peer asks for thousands of small ones at once, and each counts as more."""
 
 
 class Standing(NamedTuple):
@@ -80,11 +84,13 @@ class Repair:
         """Whether f+1 peers have told where they are, or enough statuses have asked them: a first one may be lost."""
         return len(self._claims) >= self._out.group.quorums.weak or self._greetings >= _GREETINGS
 
-    def greet_again(self) -> None:
-        """Ask where the others are, as at the start: what they said while a state was fetched may have been refused.
+    def caught_up(self, executed: int) -> None:
+        """A state was taken over: ask where the others are, as at the start.
 
-        Without that, whoever catches up with a group that has fallen silent would not know what is still missing.
+        What they said while it was fetched may have been refused. Whoever catches up with a group that has fallen
+        silent would not know what is still missing.
         """
+        self.progressed(executed)
         self._claims.clear()
         self._greetings = 0
 
@@ -176,12 +182,24 @@ class Repair:
         now_ms = self._out.now.monotonic_ms
         due_ms = self._answer_ms.get((sender, asks), now_ms)
         spent_ms = self._spent.get(sender, 0) // self._settings.repair_bytes_per_ms
-        return now_ms >= max(due_ms, spent_ms - self._burst_ms)
+        return now_ms >= max(due_ms, spent_ms - self._allowed_ms(_BURST))
 
     def answered(self, sender: ReplicaId, sent_bytes: int, *, asks: bool) -> None:
         """Note what a peer was sent: after many bytes it waits the longer."""
         self._answer_ms[sender, asks] = self._out.now.monotonic_ms + self._settings.repair_gap_ms
         self.spent(sender, sent_bytes)
+
+    def asked(self, sender: ReplicaId) -> None:
+        """Count one question against a peer's share, whatever it says: no more than one a millisecond is read."""
+        self.spent(sender, self._settings.repair_bytes_per_ms)
+
+    def looked_up(self, sender: ReplicaId, places: int) -> None:
+        """Count the work that nodes of the state take, there or not, as if it were bytes: small ones take most.
+
+        What `asked` counted covers the first ones.
+        """
+        rate = self._settings.repair_bytes_per_ms
+        self.spent(sender, rate * max(0, places - _PLACES_PER_MS) // _PLACES_PER_MS)
 
     def spent(self, sender: ReplicaId, sent_bytes: int) -> None:
         """Count bytes against a peer's share."""
@@ -191,14 +209,20 @@ class Repair:
 
     def room(self, sender: ReplicaId) -> int:
         """Return how many bytes a peer may be sent now at most, beyond what it waits for."""
-        rate, burst_ms = self._settings.repair_bytes_per_ms, self._burst_ms
+        return self._room(sender, _BURST)
+
+    def serves(self, sender: ReplicaId) -> bool:
+        """Say whether a peer is sent nodes of the state now."""
+        return self._room(sender, _BURST_OF_NODES) > 0
+
+    def _room(self, sender: ReplicaId, answers: int) -> int:
+        rate, burst_ms = self._settings.repair_bytes_per_ms, self._allowed_ms(answers)
         free = (self._out.now.monotonic_ms + burst_ms) * rate - self._spent.get(sender, 0)
         return max(0, min(free, burst_ms * rate))
 
-    @property
-    def _burst_ms(self) -> int:
+    def _allowed_ms(self, answers: int) -> int:
         # At least what one moment allows: with tiny settings nothing large would ever be sent otherwise.
-        return max(1, _BURST * self._settings.repair_bytes // self._settings.repair_bytes_per_ms)
+        return max(1, answers * self._settings.repair_bytes // self._settings.repair_bytes_per_ms)
 
     def tell(self, peer: ReplicaId, standing: Standing) -> None:
         """Tell one peer where this replica stands, without asking anything in turn."""

@@ -384,9 +384,10 @@ class Replica:
         elif self._transfer.complete:
             self._install()
         elif self._diverged or proof.sequence > executed:
-            out_of_reach = self._log.low > executed or self._repair.attempts >= _PATIENT_ATTEMPTS
-            moved_on = goal is not None and goal.sequence < proof.sequence and self._transfer.stalled
-            if moved_on or (goal is None and (out_of_reach or self._diverged)):
+            before = max(self._log.low, self._checkpoints.before)
+            out_of_reach = self._diverged or before > executed or self._repair.attempts >= _PATIENT_ATTEMPTS
+            moved_on = goal is not None and goal.sequence < proof.sequence and self._transfer.outlived(before)
+            if moved_on or (goal is None and out_of_reach):
                 outvoted = self._checkpoints.snapshot(proof.sequence) if self._diverged else None
                 self._transfer.begin(proof, outvoted or self._execution.snapshot())
         if self._execution.executed >= proof.sequence and not self._diverged:
@@ -415,6 +416,5 @@ class Replica:
         self._agreement.executed = goal.sequence
         self._out.notice(StateInstalled(goal.sequence, goal.digest, came.nodes, came.bytes))
         self._timers.progressed(self._out.now.monotonic_ms)
-        self._repair.progressed(goal.sequence)
-        self._repair.greet_again()
+        self._repair.caught_up(goal.sequence)
         self._execute_committed()

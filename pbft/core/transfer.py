@@ -9,6 +9,7 @@ Installs nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,13 +32,32 @@ _BASE_NODES: Final = 1_024
 class _Asked:
     """One FETCH that was not answered yet."""
 
+    sequence: int
     source: ReplicaId
     due_ms: int
     bytes: int
     addresses: list[Address]
 
 
-_NO_FAILURES = (0, 0)
+@dataclass(slots=True)
+class _Source:
+    """What is known of one of the others."""
+
+    patience_ms: int
+    """How long it has: doubled by an answer that came late, so that no network is too slow; less after one in time."""
+    failures: int = 0
+    """How it failed of late, weighed: bounded, and halved with each answer, so that nobody is passed over for good."""
+
+
+_LATE: Final = 1
+_LIED: Final = 4
+"""What giving a wrong node weighs against being late: no correct source does."""
+_MOST_FAILURES: Final = 8
+_MOST_PATIENCE: Final = 16
+"""How many times as long as `transfer_timeout_ms` a source has at most."""
+_OVERDUE: Final = 64
+_GOAL_TIMEOUTS: Final = 20
+"""So many times `transfer_timeout_ms` a goal has, once the others may have dropped that state."""
 
 
 class Transfer:
@@ -51,11 +71,13 @@ class Transfer:
         self._out = outbox
         self._settings = settings
         self._asked: list[_Asked] = []
-        """In the order in which they are due."""
+        self._overdue: deque[_Asked] = deque(maxlen=_OVERDUE)
+        """Those that had no answer in time, of whatever was fetched: one may come yet."""
         self._base: Snapshot | None = None
         """This replica's own state, as long as its nodes are not known."""
-        self._failures: dict[ReplicaId, tuple[int, int]] = {}
-        """How often each gave wrong nodes or not all, which no correct one does, and how often it was late."""
+        n, me = outbox.group.n, outbox.me
+        self._sources = {(me + 1 + each) % n: _Source(settings.transfer_timeout_ms) for each in range(n - 1)}
+        self._begun_ms = 0
         self._arrived_ms = 0
         self.arrived = 0
         """How many nodes have come, of whatever was fetched."""
@@ -65,17 +87,24 @@ class Transfer:
         """When a source is next given up."""
         if self._base is not None:
             return self._out.now.monotonic_ms
-        return self._asked[0].due_ms if self._asked else None
+        return min((asked.due_ms for asked in self._asked), default=None)
 
     @property
     def complete(self) -> bool:
         """Whether every node is here."""
         return self.goal is not None and self._base is None and self.assembly.complete
 
-    @property
-    def stalled(self) -> bool:
-        """Whether nothing has come for longer than several sources were given: perhaps none keeps it any more."""
-        return self._out.now.monotonic_ms - self._arrived_ms >= 3 * self._settings.transfer_timeout_ms
+    def outlived(self, stable_before: int) -> bool:
+        """Say whether a later state is the better goal.
+
+        So it is if nothing has come for longer than several sources were given, or if the others may have dropped this
+        one, of before the last two stable states, and it has had its time: one liar might go on giving it, at its pace.
+        """
+        now_ms, goal = self._out.now.monotonic_ms, self.goal
+        patience_ms = max(source.patience_ms for source in self._sources.values() if source.failures <= self._fewest)
+        had_ms = _GOAL_TIMEOUTS * self._settings.transfer_timeout_ms
+        dropped = goal is not None and goal.sequence < stable_before and now_ms - self._begun_ms >= had_ms
+        return dropped or now_ms - self._arrived_ms >= 3 * patience_ms
 
     def standing(self) -> TransferStanding | None:
         """Return how much of what is being fetched is here."""
@@ -91,6 +120,7 @@ class Transfer:
         """
         self._asked.clear()
         self.goal, self._base = goal, base
+        self._begun_ms = self._out.now.monotonic_ms
         self._walk()
 
     def stop(self) -> None:
@@ -105,6 +135,7 @@ class Transfer:
         Refused unless each of them is missing and is what its parent names, the uppermost what a quorum signed; those
         that come before one that is not are kept.
         """
+        self._note_late(nodes, sender)
         if self.goal is None or self._base is not None or nodes.sequence != self.goal.sequence:
             return self._out.ignore(Reason.NOT_WANTED, envelope, sender)
         before = self.arrived
@@ -113,10 +144,10 @@ class Transfer:
                 continue
             if not self.assembly.put(node.address, node.payload):
                 self._out.ignore(Reason.WRONG_DIGEST, envelope, sender)
-                self._pass_over(sender, lied=True)
+                self._pass_over(sender, _LIED)
                 return self._ask()
             self.arrived += 1
-        answered = self._answered(sender, nodes.nodes[0].address)
+        answered = self._answered(sender, [node.address for node in nodes.nodes])
         if self.arrived == before and not answered:
             return self._out.ignore(Reason.NOT_WANTED, envelope, sender)
         self._ask()
@@ -127,7 +158,7 @@ class Transfer:
         now_ms = self._out.now.monotonic_ms
         late = dict.fromkeys(asked.source for asked in self._asked if asked.due_ms <= now_ms)
         for source in late:
-            self._pass_over(source)
+            self._pass_over(source, _LATE)
         if late:
             self._ask()
 
@@ -142,38 +173,55 @@ class Transfer:
             self._base = None
             self._ask()
 
-    def _answered(self, source: ReplicaId, first: Address) -> bool:
+    def _answered(self, replica: ReplicaId, brought: list[Address]) -> bool:
         """Say whether a FETCH has had its answer. A source that brought a part of it only is passed over.
 
         A correct one brings all of it. One that brings a node at a time, just before it is late, would delay the rest.
+        It may have been asked less before, though, and its answer be late: so this weighs no more than that.
         """
-        asked = next((each for each in self._asked if each.source == source and each.addresses[0] == first), None)
+        asked = next((each for each in self._asked if each.source == replica and each.addresses[0] == brought[0]), None)
         if asked is None:
             return False
         if any(map(self.assembly.is_missing, asked.addresses)):
-            self._pass_over(source, lied=True)
-        else:
-            # A whole answer only: else a node now and then would hold us to a state that nobody else keeps any more.
-            self._arrived_ms = self._out.now.monotonic_ms
-            self._asked.remove(asked)
+            self._pass_over(replica, _LATE)
+            return True
+        # A whole answer only: else a node now and then would hold us to a state that nobody else keeps any more.
+        self._arrived_ms = self._out.now.monotonic_ms
+        self._asked.remove(asked)
+        source = self._sources[replica]
+        source.failures //= 2
+        source.patience_ms = max(self._settings.transfer_timeout_ms, 3 * source.patience_ms // 4)
         return True
 
-    def _pass_over(self, source: ReplicaId, *, lied: bool = False) -> None:
-        """Prefer others to a source that was late, and anybody to one that gave wrong nodes, or not all."""
-        lies, delays = self._failures.get(source, _NO_FAILURES)
-        self._failures[source] = (lies + 1, delays) if lied else (lies, delays + 1)
-        for asked in [each for each in self._asked if each.source == source]:
+    def _note_late(self, nodes: Nodes, replica: ReplicaId) -> None:
+        """Give a source more time if this answers what it was given up for: it is far away, and not silent."""
+        for asked in self._overdue:
+            if (asked.source, asked.sequence, asked.addresses[0]) == (replica, nodes.sequence, nodes.nodes[0].address):
+                self._overdue.remove(asked)
+                most_ms = _MOST_PATIENCE * self._settings.transfer_timeout_ms
+                source = self._sources[replica]
+                source.patience_ms = min(2 * source.patience_ms, most_ms)
+                return
+
+    def _pass_over(self, replica: ReplicaId, weight: int) -> None:
+        """Prefer others to a source that was late, and still more to one that gave wrong nodes."""
+        source = self._sources[replica]
+        source.failures = min(source.failures + weight, _MOST_FAILURES)
+        for asked in [each for each in self._asked if each.source == replica]:
             self._asked.remove(asked)
+            self._overdue.append(asked)
             self.assembly.unclaim(asked.addresses)
+
+    @property
+    def _fewest(self) -> int:
+        return min(source.failures for source in self._sources.values())
 
     def _ask(self) -> None:
         """Ask for what is missing: each of the sources that failed least has its share of what may be under way."""
         if self.goal is None:
             return
-        n, me = self._out.group.n, self._out.me
-        others = [(me + 1 + offset) % n for offset in range(n - 1)]
-        fewest = min(self._failures.get(source, _NO_FAILURES) for source in others)
-        sources = [source for source in others if self._failures.get(source, _NO_FAILURES) == fewest]
+        fewest = self._fewest
+        sources = [replica for replica, source in self._sources.items() if source.failures == fewest]
         under_way = {each: sum(asked.bytes for asked in self._asked if asked.source == each) for each in sources}
         share = max(NODES_BYTES, self._settings.transfer_bytes // len(sources))
         for source in sorted(sources, key=lambda each: under_way[each]):
@@ -181,8 +229,8 @@ class Transfer:
                 addresses, size = self.assembly.claim()
                 if not addresses:
                     return
-                due_ms = self._out.now.monotonic_ms + self._settings.transfer_timeout_ms
-                self._asked.append(_Asked(source, due_ms, size, addresses))
+                due_ms = self._out.now.monotonic_ms + self._sources[source].patience_ms
+                self._asked.append(_Asked(self.goal.sequence, source, due_ms, size, addresses))
                 fetch = Fetch(self.goal.sequence, self.goal.digest, tuple(addresses))
                 self._out.send(source, self._out.plain(Kind.FETCH, fetch))
                 under_way[source] += size

@@ -20,9 +20,10 @@ def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
     """Return the greatest value that each count of a correct replica can take.
 
     Slots live between the last two stable checkpoints and the high watermark: at most L on either side of the last, and
-    so do snapshots, besides one that is being fetched. A slot holds a few batches at most: one proposed, one certified,
-    one committed, and those of views gone by. The next to execute may hold as many whatever lies beyond it. What a
-    batch takes decoded, until it ran, comes on top: some seven times its bytes where requests are tiny.
+    so do snapshots, besides one for each peer that fetches an older one. A slot holds a few batches at most: one
+    proposed, one certified, one committed, and those of views gone by. The next to execute may hold as many whatever
+    lies beyond it. What a batch takes decoded, until it ran, comes on top: some seven times its bytes where requests
+    are tiny.
     """
     n, limits = group.n, group.limits
     slots = 2 * limits.log_size
@@ -41,7 +42,7 @@ def bounds(group: Group, settings: ReplicaSettings) -> dict[str, int]:
         "view_change_bytes": 3 * n * view_change_bytes(group),
         "new_views": n + 1,
         "checkpoint_votes": n * (limits.log_size // limits.checkpoint_interval),
-        "snapshots": intervals,
+        "snapshots": intervals + n - 1,
         "waiting": settings.waiting_requests,
         "waiting_bytes": settings.waiting_bytes,
         "replies": sessions,

@@ -203,6 +203,9 @@ class _Doctor:
         for each in self._found.seen:
             blocked = _part(each, "blocked")
             sequence, phase = _number(blocked, "sequence"), _phase(blocked)
+            if _part(each, "transfer") is not None:
+                # Who fetches a state executes nothing until it is here, and lacks nobody's vote: see the stragglers.
+                continue
             ages = [_number(blocked, "for_ms"), _number(_situation(each), "oldest_waiting_ms")]
             age_ms = max((age for age in ages if age is not None), default=0)
             if sequence is not None and phase is not None and age_ms >= _NOTICEABLE_MS:
@@ -230,8 +233,8 @@ class _Doctor:
             case Phase.CLOCK:
                 sentence = f"the time proposed for sequence {sequence} is too far from the clock of {whose}"
             case Phase.EXECUTION:
-                sentence = f"sequence {sequence} has committed at {whose}, which does not execute: its state was "
-                sentence += "out-voted, and it fetches the right one"
+                sentence = f"sequence {sequence} has committed at {whose}, which does not execute, since its "
+                sentence += "state is not what a quorum vouches for"
             case _:
                 missing = [each for each in range(self._files.group.n) if each not in have]
                 sentence = f"sequence {sequence} lacks {phase.value}s at {whose}: {len(have)} of {needed} needed are "
@@ -241,6 +244,8 @@ class _Doctor:
     def _advice(self, phase: Phase, have: Sequence[int]) -> str:
         if phase is Phase.CLOCK:
             return "set the clocks of all hosts right"
+        if phase is Phase.EXECUTION:
+            return f"see where the states part: pbft doctor {self._files.directory}"
         if phase not in (Phase.PREPARE, Phase.COMMIT):
             return ""
         gone = [each.replica for each in self._found.seen if each.report is None and each.replica not in have]
@@ -257,11 +262,10 @@ class _Doctor:
             behind, transfer = _number(each.report, "behind"), _part(each, "transfer")
             sequence, size, of = (_number(transfer, name) for name in ("sequence", "bytes", "of"))
             if sequence is not None and size is not None and of is not None:
-                yield Finding(
-                    Severity.SLOW,
-                    f"replica {each.replica} fetches the state at {sequence}: {size} of {of} bytes are there",
-                    "",
-                )
+                told = f"fetches the state at {sequence}: {size} of {of} bytes are there"
+                if not of:
+                    told = f"is about to fetch the state at {sequence}"
+                yield Finding(Severity.SLOW, f"replica {each.replica} {told}", "")
             elif behind:
                 yield Finding(
                     Severity.SLOW,
@@ -281,7 +285,8 @@ class _Doctor:
                 Severity.STUCK,
                 f"the log of replica {each.replica} is full up to {high}: {len(have)} of {needed} needed vouch for the "
                 f"checkpoint at {sequence} ({_listed(have)})",
-                "the missing ones are behind, gone, or have another state: pbft status",
+                "the missing ones are behind or gone, which pbft status tells, or have another state: "
+                f"pbft doctor {self._files.directory}",
             )
 
     def _of_resources(self) -> Iterator[Finding]:

@@ -88,6 +88,7 @@ class Divergences:
             rejoined_at=found.rejoined_at,
             left_out=self.left_out,
             file=file and str(file),
+            told_by="pbft doctor",
         )
 
     def _earlier(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ broken operation fills the log. Evidence goes to its folder besides. Changes not
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,8 @@ _GAP_MS: Final = 1_000
 _CHECKPOINT_GAP_MS: Final = 10_000
 """Under load several checkpoints a second become stable, and in a day they would push all else out of the log."""
 _SHOWN_CHARACTERS: Final = 500
+_PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
+"""What an author need not look into."""
 
 
 class Incidents:
@@ -148,16 +151,23 @@ class Incidents:
         return True
 
     def _where(self, kind: str) -> dict[str, str]:
-        """Return where in the application the newest operation failed, as far as a StateMachine tells: once each."""
+        """Return which operation failed last and on which line of its author's, as a StateMachine tells: once each.
+
+        Nothing where it is this package that refused what an operation did: the text names that one.
+        """
         error = getattr(self._application, "last_failure", None)
         if not isinstance(error, BaseException) or error is self._told or type(error).__name__ != kind:
             return {}
         self._told = error
-        frames = list(traceback.walk_tb(error.__traceback__))
-        if not frames:
+        frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        outside = [each for each in frames if not each[0].co_filename.startswith(_PACKAGE)]
+        if not outside:
             return {}
-        code = frames[-1][0].f_code
-        return {"where": f"{code.co_filename}, line {frames[-1][1]}, in {code.co_qualname}"}
+        code, line = outside[-1]
+        where = {"where": f"{code.co_filename}, line {line}, in {code.co_qualname}"}
+        # A decorator's wrapper comes before the operation that it wraps.
+        methods = [each.co_name for each, _ in outside if hasattr(type(self._application), each.co_name)]
+        return {"operation": methods[0], **where} if methods else where
 
 
 def _shorten(text: str) -> str:

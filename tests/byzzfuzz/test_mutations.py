@@ -25,8 +25,16 @@ from tests.scenarios.stories import SIZES, SMALL_LOG, backups, core, primaries
 Place = Callable[[int, type[Adversary]], dict[int, type[Adversary]]]
 WAYS = {**ANY_SCOPE, **SMALL_SCOPE}
 
-CATCHING_UP = (Kind.STATUS, Kind.CHECKPOINT_PROOF, Kind.FETCH, Kind.NODES, Kind.COMMITTED)
-"""What is said to whoever is behind, for which the story has no need."""
+CATCHING_UP = (
+    Kind.STATUS,
+    Kind.CHECKPOINT_PROOF,
+    Kind.FETCH,
+    Kind.NODES,
+    Kind.COMMITTED,
+    Kind.RECALL,
+    Kind.RECALLED,
+)
+"""What is said to whoever is behind, or has diverged, for which the story has no need."""
 
 EVERY = list(Kind)
 REFUSED = {

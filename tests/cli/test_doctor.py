@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from pbft.machine import Outcome
 from pbft.node.divergences import FILE_NAME, Divergences
 from pbft.node.event_log import EventLog
 from tests.cli.conftest import Run
-from tests.node.explained import FOUND, HOSTILE, OUTSIDE, SPLIT
+from tests.node.explained import FOUND, HOSTILE, OUTSIDE, SPLIT, wrote
 from tests.node.tally import Tally
+
+FOUND_MS = int(datetime(2026, 11, 22, 3, tzinfo=UTC).timestamp() * 1000)
 
 
 @pytest.fixture
@@ -24,24 +27,39 @@ def files(group: Path) -> GroupFile:
     return read_group(group)
 
 
-def keep(files: GroupFile, replica: int, *findings: DivergenceExplained) -> Path:
+def keep(files: GroupFile, replica: int, *findings: DivergenceExplained, gap_ms: int = 10_000) -> Path:
     """Let a replica's node keep findings, and return the file."""
     folder = files.data(replica)
     folder.mkdir(parents=True, exist_ok=True)
     log = EventLog(folder / "log.jsonl")
     watcher = Divergences(folder, log, Tally(), files.group, replica)
     for number, found in enumerate(findings):
-        watcher.watch(found, Now(10_000 * number, 0))
+        watcher.watch(found, Now(gap_ms * number, FOUND_MS + gap_ms * number))
     log.close()
     return folder / FILE_NAME
 
 
 def test_nobody_has_diverged(run: Run, files: GroupFile):
-    """One sentence, and all is fine."""
+    """All is fine, as far as the last checkpoint tells."""
+    for replica in range(4):
+        files.data(replica).mkdir(parents=True)
     ran = run("doctor", "group")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == f"no replica of {files.directory} has noticed that its state differed from the others'\n"
+    nothing, until = ran.out.splitlines()
+    assert nothing == f"no replica of {files.directory} has noticed that its state differed from the others'"
+    assert until == (
+        f"states are compared at checkpoints, after every {files.group.limits.checkpoint_interval} sequences: a "
+        "difference since the last one is not known yet"
+    )
     assert run("doctor", "group", "--json").out == "[]\n"
+
+
+def test_replicas_of_other_hosts_are_not_said_to_be_well(run: Run, files: GroupFile):
+    """Whose data are not here is not known here: of none, or of those that are named."""
+    (told,) = run("doctor", "group").out.splitlines()
+    assert told.startswith(f"no replica of {files.directory} has run here")
+    files.data(1).mkdir(parents=True)
+    assert run("doctor", "group").out.splitlines()[2:] == ["nothing is here of replicas 0, 2 and 3: ask on their hosts"]
 
 
 def test_the_operation_and_the_keys_are_told(run: Run, files: GroupFile):
@@ -50,19 +68,41 @@ def test_the_operation_and_the_keys_are_told(run: Run, files: GroupFile):
     ran = run("doctor", "group")
     assert (ran.code, ran.err) == (0, "")
     heading, parting, here, others, *keys, rejoined, advice = ran.out.splitlines()
-    assert heading == "replica 2: after sequence 8 its state was not what a quorum vouches for"
+    assert heading == (
+        "replica 2: after sequence 8 its state was not what a quorum vouches for (found 2026-11-22 03:00:00 UTC)"
+    )
     assert parting.endswith(
         'after sequence 4; the first to differ is operation 1 of sequence 6: deposit("crooked", 5), request 17 of alice'
     )
     assert here == '  here it ended OK with 6 and wrote balances["crooked"] = 6'
     assert others == '  on replicas 0, 1 and 3 it ended OK with 5 and wrote balances["crooked"] = 5'
-    assert keys[:2] == [
+    assert keys == [
         "  total was 16 here, and 15 is right",
         '  balances["crooked"] was 6 here, and 5 is right',
     ]
-    assert "the client table's entry of the last request of" in keys[2]
     assert rejoined == "  it rejoined: it took over the group's state after sequence 8, and goes on from there"
     assert "this host alone" in advice
+    assert "state kept outside the fields (a global, a class attribute, a cache)" in advice
+    assert "memory" in advice
+
+
+def test_the_client_table_is_told_where_nothing_else_differs(run: Run, files: GroupFile):
+    """An answer that is another makes it differ, and so says nothing then; alone it is all there is to say."""
+    lone = replace(FOUND, keys=FOUND.keys[:1], total_keys=1)
+    keep(files, 1, lone)
+    keep(files, 2, replace(lone, did=wrote(5)))
+    (line,) = [each for each in run("doctor", "group").out.splitlines() if "client table" in each]
+    assert line.startswith("  the client table's entry of the last request of")
+    assert run("doctor", "group").out.splitlines().index(line) > 5
+
+
+def test_findings_that_were_not_kept_are_counted(run: Run, files: GroupFile):
+    """Those that came right after another."""
+    keep(files, 2, FOUND, FOUND, FOUND, FOUND, gap_ms=400)
+    last = run("doctor", "group").out.splitlines()[-1]
+    assert last.startswith("replica 2: at least 2 further findings came within a second of another")
+    (entry,) = json.loads(run("doctor", "group", "--json").out)
+    assert (len(entry["divergences"]), entry["left_out"]) == (2, 2)
 
 
 def test_a_split_names_what_each_did(run: Run, files: GroupFile):
@@ -159,6 +199,7 @@ WRONG: list[object] = [
     "x\x1b[2J",
     True,
     1.5,
+    "0001-01-01T00:00:00+09:00",
     [],
     [[]],
     {},

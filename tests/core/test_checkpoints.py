@@ -19,6 +19,7 @@ from pbft.core.outbox import Outbox
 from pbft.core.settings import ReplicaSettings
 from pbft.core.snapshot import Snapshot, read_top
 from pbft.core.state_messages import MAX_FETCHED_NODES, NODES_BYTES, TOP, Address, Fetch, NodeAt, Nodes
+from pbft.core.usage import bounds
 from tests.core.builders import Microscope, Recorder, Scene, Turn, at, forged
 from tests.core.states import change, contents_of, freeze, nodes_of
 
@@ -250,13 +251,14 @@ def test_a_replica_asks_until_its_checkpoint_is_stable():
 # Snapshots.
 
 
-def fetch(watched: Microscope, checkpoint: Checkpoint, *addresses: Address) -> Turn:
-    """Ask for nodes of the state at a checkpoint, as replica 3 does."""
-    return watched.give(Envelope(Kind.FETCH, 3, pack(Fetch(checkpoint.sequence, checkpoint.digest, addresses))))
+def fetch(watched: Microscope, checkpoint: Checkpoint, *addresses: Address, by: int = 3) -> Turn:
+    """Ask for nodes of the state at a checkpoint, as another replica does."""
+    turn = watched.give(Envelope(Kind.FETCH, by, pack(Fetch(checkpoint.sequence, checkpoint.digest, addresses))))
+    assert {each.to for each in turn.of(Send)} <= {by}
+    return turn
 
 
 def served(turn: Turn) -> list[NodeAt]:
-    assert {each.to for each in turn.of(Send)} <= {3}
     return [node for each in turn.said(Kind.NODES) for node in unpack(Nodes, each.body).nodes]
 
 
@@ -289,7 +291,7 @@ def test_the_last_two_stable_states_can_be_had():
 
 
 def test_a_state_that_is_being_fetched_is_kept_longer():
-    """Asked for within five seconds it stays, however many later ones become stable; and one such at most."""
+    """Asked for within five seconds it stays, however many later ones become stable; and one such for each peer."""
     watched = watch()
     votes = make_stable(watched, 2 * K)
     assert served(fetch(watched, votes[0], TOP))
@@ -299,10 +301,69 @@ def test_a_state_that_is_being_fetched_is_kept_longer():
         assert served(fetch(watched, votes[0], TOP))
     assert watched.replica.usage()["snapshots"] == 3
     assert served(fetch(watched, votes[2], TOP)) == []
+    assert served(fetch(watched, votes[0], TOP))
     watched.ms += 5_000
     make_stable(watched, watched.executed + K)
     assert served(fetch(watched, votes[0], TOP)) == []
     assert watched.replica.usage()["snapshots"] == 2
+
+
+def test_nobody_holds_a_state_for_ever():
+    """A minute after it could have been dropped it is, whoever asks for it all the time, and whoever else began to."""
+    watched = watch()
+    votes = make_stable(watched, 2 * K)
+    since_ms = watched.ms
+    kept_ms = 0
+    for turn in range(40):
+        watched.ms += 3_000
+        by = 3 if turn % 4 else 1
+        if served(fetch(watched, votes[0], TOP, by=by)):
+            kept_ms = watched.ms - since_ms
+        make_stable(watched, watched.executed + K)
+    assert 57_000 <= kept_ms <= 66_000
+    assert watched.replica.usage()["snapshots"] == 2
+
+
+def test_a_state_is_kept_for_each_peer_that_fetches_one():
+    """One that asks for an old one all the time takes nobody's place; who asks for another lets go of its own."""
+    watched = watch()
+    votes = make_stable(watched, 4 * K)
+    assert served(fetch(watched, votes[2], TOP, by=3))
+    votes += make_stable(watched, 5 * K)
+    assert served(fetch(watched, votes[3], TOP, by=1))
+    for _ in range(4):
+        watched.ms += 3_000
+        votes += make_stable(watched, watched.executed + K)
+        assert served(fetch(watched, votes[2], TOP, by=3))
+        assert served(fetch(watched, votes[3], TOP, by=1))
+    usage, most = watched.replica.usage(), bounds(watched.scene.group, watched.replica.settings)
+    assert usage["snapshots"] == 4
+    assert most["snapshots"] == 2 * (LIMITS.log_size // K) + 2 + 3
+    assert served(fetch(watched, votes[-1], TOP, by=3))
+    make_stable(watched, watched.executed + K)
+    assert served(fetch(watched, votes[2], TOP, by=3)) == []
+    assert served(fetch(watched, votes[3], TOP, by=1))
+
+
+def test_a_state_that_is_held_does_not_keep_those_after_it():
+    """However many later ones come and go, what it remembers of them is one map of what changed since."""
+    rig = Rig(entries=100, nodes=2**20)
+    for number in (1, 2):
+        rig.take(number * rig.K)
+        rig.prove(number * rig.K)
+    held = rig.checkpoints.snapshot(rig.K)
+    assert held is not None
+    nodes = nodes_of(held)
+    for number in range(3, 30):
+        assert rig.serve(held, TOP)[1]
+        rig.take(number * rig.K)
+        rig.prove(number * rig.K)
+    assert rig.checkpoints.snapshots == 3
+    links, view = 0, held.views[0].after
+    while view is not None:
+        links, view = links + 1, view.after
+    assert links <= 3
+    assert nodes_of(held) == nodes
 
 
 def test_a_peer_draws_nodes_at_a_bounded_rate():
@@ -317,11 +378,11 @@ def test_a_peer_draws_nodes_at_a_bounded_rate():
         drawn, largest, questions = 0, 1, 0
         while answer := served(fetch(watched, read(vote), place)):
             largest = max(len(each.payload) for each in answer)
-            drawn += largest
+            drawn += largest + settings.repair_bytes_per_ms
             questions += 1
-            assert drawn <= 4 * settings.repair_bytes + largest
-        assert questions >= 4 * settings.repair_bytes // largest
-        watched.ms += 1_000
+            assert drawn <= 16 * settings.repair_bytes + largest + settings.repair_bytes_per_ms
+        assert questions >= 16 * settings.repair_bytes // (largest + settings.repair_bytes_per_ms)
+        watched.ms += 2_000
     assert served(fetch(watched, read(vote), TOP))
 
 
@@ -331,9 +392,9 @@ def test_one_question_names_a_bounded_number_of_nodes():
     (vote,) = make_stable(watched, K)
     for count in (0, MAX_FETCHED_NODES + 1):
         assert fetch(watched, vote, *[TOP] * count).reasons == [Reason.MALFORMED]
-    turn = fetch(watched, vote, *(Address(section % 2, b"") for section in range(MAX_FETCHED_NODES)))
+    turn = fetch(watched, vote, TOP, *(Address(section, b"") for section in range(MAX_FETCHED_NODES - 1)))
     assert turn.reasons == []
-    assert len(served(turn)) == MAX_FETCHED_NODES
+    assert len(served(turn)) > 1
 
 
 # Digests in slices: what a checkpoint covers is digested while execution goes on.
@@ -479,8 +540,8 @@ class Rig:
     def prove(self, sequence: int, digest: bytes = OTHER) -> None:
         self.checkpoints.adopt(self.scene.proof(sequence, digest))
 
-    def serve(self, snapshot: Snapshot, *addresses: Address, room: int = 2**20) -> tuple[int, list[NodeAt]]:
-        sent = self.checkpoints.serve(Fetch(snapshot.sequence, snapshot.digest, addresses), 3, room)
+    def serve(self, snapshot: Snapshot, *addresses: Address) -> tuple[int, list[NodeAt]]:
+        sent = self.checkpoints.serve(Fetch(snapshot.sequence, snapshot.digest, addresses), 3)
         return sent, served(self.turn())
 
 
@@ -627,19 +688,14 @@ def test_where_nothing_stands_an_answer_ends():
         assert rig.serve(snapshot, nowhere, root) == (0, [])
 
 
-def test_without_room_nothing_is_sent():
-    """A peer that drew its share is left waiting, also for the proof of a later state."""
+def test_instead_of_another_state_the_proof_of_a_later_one_is_sent():
+    """Its bytes count as those of nodes do."""
     rig = Rig()
-    snapshot = rig.take(rig.K)
+    rig.take(rig.K)
     rig.settle()
-    assert rig.serve(snapshot, TOP, room=0) == (0, [])
-    assert rig.serve(snapshot, TOP, room=1)[1]
     rig.prove(2 * rig.K)
     rig.turn()
-    fetched = Fetch(rig.K, OTHER, (TOP,))
-    assert rig.checkpoints.serve(fetched, 3, 0) == 0
-    assert rig.turn().effects == []
-    sent = rig.checkpoints.serve(fetched, 3, 1)
+    sent = rig.checkpoints.serve(Fetch(rig.K, OTHER, (TOP,)), 3)
     (proof,) = rig.turn().said(Kind.CHECKPOINT_PROOF)
     assert sent == len(proof.body)
 
@@ -652,7 +708,7 @@ def test_a_state_whose_digest_is_not_known_yet_is_not_served():
     assert rig.serve(known, TOP) == (0, [])
     rig.prove(2 * rig.K)
     rig.turn()
-    assert rig.checkpoints.serve(Fetch(rig.K, known.digest, (TOP,)), 3, 1_000) > 0
+    assert rig.checkpoints.serve(Fetch(rig.K, known.digest, (TOP,)), 3) > 0
     assert len(rig.turn().said(Kind.CHECKPOINT_PROOF)) == 1
     rig.settle()
     assert [each.payload for each in rig.serve(known, TOP)[1]] == [known.top]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from pbft.core.batches import write_batch
 from pbft.core.client_table import Fate
 from pbft.core.envelope import Envelope
 from pbft.core.execution import TOO_MUCH, Execution, Ran
 from pbft.core.group import Limits
 from pbft.core.messages import batch_digest
+from pbft.core.snapshot import MAX_SECTIONS
 from pbft.encoding import digest, encode
-from pbft.machine import Context, Outcome, Result
+from pbft.machine import Context, MachineError, Outcome, Result, StateMachine, encode_operation, operation
+from pbft.table import Table
 from tests.core.builders import WALL_MS, Recorder, Scene, session_id, signed
 
 
@@ -180,3 +184,42 @@ def test_the_chain_of_batches_names_each_in_its_place():
         named = batch_digest(write_batch(WALL_MS, [signed(each) for each in requests]))
         expected = digest(b"pbft/chain", expected, sequence.to_bytes(8, "big"), named)
         assert bench.execution.head == expected
+
+
+class Well(StateMachine):
+    """How deep an operation could go, as its author should not have written it."""
+
+    deepest: int = 0
+
+    @operation
+    def dig(self, depth: int) -> int:
+        self.deepest = max(self.deepest, depth)
+        return self._down(depth)
+
+    def _down(self, depth: int) -> int:
+        return depth and 1 + self._down(depth - 1)
+
+
+def test_an_operation_has_the_same_room_for_recursion_wherever_it_executes():
+    """One replica executes a batch as it commits, another deeper in its program: both come to the same state."""
+
+    def digest_of(frames: int) -> bytes:
+        if frames:
+            return digest_of(frames - 1)
+        scene = Scene()
+        execution = Execution(scene.group, Well.create({}))
+        ops = tuple(encode_operation("dig", (depth,)) for depth in range(900, 1_000))
+        batch = [signed(scene.request("alice", 1, ops, session_id(1)))]
+        (ran,) = execution.run(WALL_MS, batch, batch_digest(write_batch(WALL_MS, batch)))
+        assert {each.outcome for each in ran.results} == {Outcome.OK, Outcome.FAILED}
+        return execution.snapshot().digest
+
+    assert digest_of(0) == digest_of(1) == digest_of(100)
+
+
+def test_an_application_of_too_many_tables_is_told_so_at_the_start():
+    """Not by the first replica that has to fetch its state."""
+    tables = {f"table_{number}": Table[str, int] for number in range(MAX_SECTIONS - 1)}
+    crowd: type[StateMachine] = type("Crowd", (StateMachine,), {"__annotations__": tables, "__module__": __name__})
+    with pytest.raises(MachineError, match="Crowd has more than 1022 Tables; put what belongs together into one"):
+        Execution(Scene().group, crowd.create({}))

@@ -58,8 +58,9 @@ def make_stable(watched: Microscope, upto: int = 4) -> None:
 
 @refused(Reason.MALFORMED)
 def bodies_that_are_no_message(watched):
-    """Whatever the kind, a body that does not decode is refused."""
-    kinds = [each.kind for each in (*signed_kinds(watched.scene), *unsigned_kinds(watched.scene))]
+    """Whatever the kind, a body that does not decode is refused: a NODES nobody reads while none are missing."""
+    every = (*signed_kinds(watched.scene), *unsigned_kinds(watched.scene))
+    kinds = [each.kind for each in every if each.kind is not Kind.NODES]
     bodies = (b"", b"\xff", b"\x80", pack(NODES) + b"\0")
     return [watched.give(Envelope(kind, 2, body, bytes(64))) for kind in kinds for body in bodies]
 

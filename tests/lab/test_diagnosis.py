@@ -175,6 +175,31 @@ def test_who_is_behind_and_by_how_much(files: GroupFile):
     ]
 
 
+def test_who_fetches_a_state_is_not_stuck(files: GroupFile):
+    """It executes nothing meanwhile and requests wait there, which is no fault of the primary's."""
+    fetching = {
+        "blocked": {"sequence": 1, "phase": "pre-prepare", "have": [], "needed": 1, "for_ms": None},
+        "transfer": {"sequence": 128, "bytes": 0, "of": 0},
+        "timer": {"what": "leave the view", "in_ms": 700},
+        "oldest_waiting_ms": 900,
+    }
+    told = diagnose(files, judge(files, {**everybody(), 3: report(3, fetching)}))
+    assert [(each.severity, each.sentence) for each in told] == [
+        (Severity.SLOW, "replica 3 is about to fetch the state at 128")
+    ]
+
+
+def test_states_that_may_differ_send_to_the_doctor(files: GroupFile):
+    """A replica that stopped executing, and a checkpoint that too few vouch for, whose log is full."""
+    stopped = {
+        "blocked": {"sequence": 13, "phase": "execution", "have": [], "needed": 1, "for_ms": 900},
+        "checkpoint": {"sequence": 12, "have": [1], "needed": 3},
+    }
+    told = diagnose(files, judge(files, {**everybody(), 1: report(1, stopped, high_watermark=12)}))
+    assert [each.severity for each in told] == [Severity.STUCK, Severity.STUCK]
+    assert all(each.advice.endswith(f"pbft doctor {files.directory}") for each in told)
+
+
 def test_a_log_that_is_full(files: GroupFile):
     """Nothing can be proposed until a checkpoint is stable: who vouches for it is named."""
     pending = {"checkpoint": {"sequence": 512, "have": [1], "needed": 3}}

@@ -116,7 +116,7 @@ def test_an_operator_reads_it_in_the_log(watched: Watched):
         "alice",
     )
     assert line["keys"][1:] == ["total", 'balances["crooked"]']
-    assert line["file"] == str(watched.path)
+    assert (line["file"], line["told_by"]) == (str(watched.path), "pbft doctor")
 
 
 def test_an_application_of_bytes_is_told_in_bytes(watched: Watched):

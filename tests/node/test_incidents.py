@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from pbft.machine import Application, Context, Outcome, Rejected, Result, StateM
 from pbft.node.event_log import EventLog, text_of
 from pbft.node.evidence import EvidenceFolder
 from pbft.node.incidents import Incidents
+from pbft.table import Table
 from tests.kiosk import CONTEXT
 from tests.node.guilt import PARTIES, equivocation, word
 from tests.node.tally import Tally
@@ -41,13 +43,38 @@ class Mute(Exception):
         raise ValueError("not even that")
 
 
+def passing(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return the method in a wrapper, as any decorator of an author's does."""
+
+    @functools.wraps(method)
+    def wrapper(self: Any) -> None:
+        method(self)
+
+    return wrapper
+
+
 class Odd(StateMachine):
     total: int = 0
+    seen: Table[str, int]
 
     @operation
     def fail(self) -> int:
         """Fail with an error that has no words."""
         raise Mute
+
+    @operation
+    @passing
+    def spread(self) -> None:
+        """Fail in a method of its own, in which a Table refuses a value."""
+        self._put(1.5)
+
+    def _put(self, value: Any) -> None:
+        self.seen["x"] = value
+
+    @operation
+    def grow(self) -> None:
+        """Fail once it has returned."""
+        self.total = 2**70
 
     @operation
     def reject(self) -> int:
@@ -125,6 +152,22 @@ def test_a_failed_operation_is_told_with_its_cause(watch: Watch):
     assert "by zero" in line["text"]
     assert "tally.py, line " in line["where"]
     assert line["where"].endswith("in Tally.divide")
+    assert line["operation"] == "divide"
+
+
+def test_the_line_that_is_told_is_the_authors(watch: Watch):
+    """Not the one in this package that refused what was written there; the operation is the one that was called."""
+    watched = watch(Odd())
+    watched.run("spread")
+    watched.run("grow", ms=1_000)
+
+    inside, after = watched.lines()
+    assert (inside["error"], inside["operation"]) == ("EncodingError", "spread")
+    assert inside["where"].startswith(f"{__file__}, line ")
+    assert inside["where"].endswith("in Odd._put")
+    assert "grow()" in after["text"]
+    assert "where" not in after
+    assert "operation" not in after
 
 
 def test_what_is_no_failure_is_no_incident(watch: Watch):

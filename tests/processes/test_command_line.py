@@ -253,6 +253,7 @@ def test_an_application_from_outside(lone: Shell):
         told = lone.run("status", "--wait")
         assert told.returncode == 4
         assert "report different states" in told.stdout
+        assert re.search(r"pbft doctor \S+/g\n", told.stdout)
         os.kill(lone.running("g")[1], signal.SIGKILL)
         read_until(up, "replica 1 was ended by SIGKILL")
         interrupt(up, signal.SIGINT)

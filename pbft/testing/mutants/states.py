@@ -108,6 +108,6 @@ STATES: Final = (
     Mutant(
         "state-not-served",
         "Nobody is given nodes of a state (design 5).",
-        (edit(Checkpoints, "serve", {"if room == 0:": "if room >= 0:"}),),
+        (edit(Checkpoints, "serve", {"nodes.append(NodeAt(address, payload))": "break"}),),
     ),
 )
