@@ -32,6 +32,8 @@ def cut_short(action: Callable[[], object], at: int, error: type[BaseException],
         return on_instruction
 
     before = sys.gettrace()
+    # Python 3.12 looks, when a trace is set, whether any frame wants to know of instructions.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(on_call)
     try:
         action()
