@@ -206,7 +206,7 @@ TRIES: Final = (
     Mutant(
         "liar-never-passed-over",
         "A source that gave a wrong node, or none, is asked like the others (design 5: survives a lying source).",
-        (edit(Transfer, "_pass_over", {"= (lies + 1, delays) if lied else (lies, delays + 1)": "= (lies, delays)"}),),
+        (edit(Transfer, "_pass_over", {"source.failures + weight,": "source.failures,"}),),
         staged="states",
     ),
     Mutant(
@@ -218,7 +218,7 @@ TRIES: Final = (
     Mutant(
         "goal-never-moves",
         "Who fetches a state that nobody keeps any more goes on asking for it (design 5: a target that moves on).",
-        (edit(Replica, "_follow_checkpoints", {"and self._transfer.stalled": "and False"}),),
+        (edit(Replica, "_follow_checkpoints", {"and self._transfer.outlived(before)": "and False"}),),
         staged="states",
     ),
 )
