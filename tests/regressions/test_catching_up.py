@@ -195,7 +195,7 @@ def test_bft_smart_27_a_resumed_replica_never_completed_its_transfer() -> None:
 
     both(
         scenario,
-        (Transfer, "stalled", property(lambda self: False)),
+        (Transfer, "outlived", lambda self, before: False),
         fails=OracleFailure,
         words="O15: a healed group made no progress: no equal histories",
     )
