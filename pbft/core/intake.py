@@ -168,10 +168,9 @@ class Intake:
 
     def _on_recall(self, envelope: Envelope, sender: ReplicaId) -> None:
         """Tell a peer what is remembered here, if it did not draw its share."""
-        room = self._repair.room(sender)
-        if room > 0:
+        if self._repair.room(sender) > 0:
             recall = unpack(Recall, envelope.body)
-            self._repair.spent(sender, self._recollection.serve(recall, envelope, sender, room))
+            self._repair.spent(sender, self._recollection.serve(recall, envelope, sender))
 
     def _notice_distance(self, sequence: int, signer: ReplicaId, sender: ReplicaId) -> None:
         """Note that a correct sender's low watermark lies no more than L below what it votes on.

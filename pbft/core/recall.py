@@ -27,8 +27,7 @@ from pbft.core.settings import ReplicaSettings
 from pbft.core.snapshot import Replacement
 from pbft.core.state_messages import BATCHES, MOST_RECALLED, OPERATIONS, WRITES, Recall, Recalled
 from pbft.core.telling import read_did, recollect, tell, write_did
-from pbft.encoding import DIGEST_BYTES as _DIGEST
-from pbft.encoding import EncodingError, decode, encode
+from pbft.encoding import DIGEST_BYTES, EncodingError, decode, encode
 
 _LEVEL_MS: Final = 4_000
 """How long the others have for the questions of one level."""
@@ -216,12 +215,14 @@ class Recollection:
             except EncodingError:
                 return None
         if asked.level == BATCHES:
-            fits = 1 <= len(items) <= asked.last - asked.first + 1 and all(len(each) in (0, _DIGEST) for each in items)
+            fits = 1 <= len(items) <= asked.last - asked.first + 1 and all(
+                len(each) in (0, DIGEST_BYTES) for each in items
+            )
             return items if fits else None
         width = len(case.comparison.own)
         if not items:
             return [b""] * width
-        return items if len(items) == width and all(len(each) == _DIGEST for each in items) else None
+        return items if len(items) == width and all(len(each) == DIGEST_BYTES for each in items) else None
 
     # What follows from them.
 
@@ -306,7 +307,7 @@ class Recollection:
 
     # Others who ask.
 
-    def serve(self, recall: Recall, envelope: Envelope, peer: ReplicaId, room: int) -> int:
+    def serve(self, recall: Recall, envelope: Envelope, peer: ReplicaId) -> int:
         """Tell a peer what is remembered here; return the bytes that this took, digesting included.
 
         Refused unless it asks as a correct replica would. Of what this replica has not executed yet it tells nothing:
@@ -316,7 +317,7 @@ class Recollection:
         if not 1 <= width <= (MOST_RECALLED if recall.level == BATCHES else 1):
             self._out.ignore(Reason.MALFORMED, envelope, peer)
             return 0
-        if room == 0 or recall.first > self._execution.executed:
+        if recall.first > self._execution.executed:
             return 0
         items, work = recollect(self._execution.deeds, min(recall.last, self._execution.executed), recall)
         answer = self._out.plain(Kind.RECALLED, Recalled(recall, tuple(items)))
