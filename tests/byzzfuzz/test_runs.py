@@ -21,6 +21,8 @@ from pbft.testing.byzzfuzz import Scenario, Shape
 from pbft.testing.swarm import Pool
 from tests.byzzfuzz.tally import RUNS, TALLY
 
+pytestmark = pytest.mark.pooled
+
 BLOCK = 100
 FEW = 40
 """Runs that start no processes: that would take longer than they do."""

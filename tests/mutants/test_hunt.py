@@ -12,6 +12,8 @@ from pbft.testing.mutants.hunt import Fate, hunt, hunts
 from pbft.testing.swarm import Pool
 from tests.mutants.tally import FATES, SAMPLE
 
+pytestmark = pytest.mark.pooled
+
 SEEDS = range(500)
 
 

@@ -15,15 +15,17 @@ from pbft.testing.mutants import COUNTS
 from pbft.testing.rare_paths import RarePath
 from tests.swarm.tally import SEEDS, TALLY
 
+pytestmark = pytest.mark.pooled
+
 BLOCK = 50
 FEW = 40
 """Seeds that start no processes: that would take longer than they do."""
 
-FORCED = 60
-"""Seeds staged for transfers, and a fifth of all where more than a thousand are asked for; fewer for a quick look."""
-
 MANY = 1_000
 """Seeds that go every rare path at least once."""
+
+STAGED = max(6, min(60, SEEDS // 16)) if SEEDS <= MANY else SEEDS // 5
+"""Seeds staged for transfers: a fifth of all where more than a thousand are asked for, fewer for a quick look."""
 
 DELIVERIES = 1_500
 """What a seed delivers at least, on the average."""
@@ -55,19 +57,20 @@ def test_seeds_agree_and_finish(pool: swarm.Pool, first: int) -> None:
     assert len(seeds) < BLOCK or deliveries >= DELIVERIES * len(seeds)
 
 
-def test_seeds_in_which_a_state_is_taken_over(pool: swarm.Pool) -> None:
+@pytest.mark.parametrize("first", range(0, STAGED, BLOCK))
+def test_seeds_in_which_a_state_is_taken_over(pool: swarm.Pool, first: int) -> None:
     """Staged for it, most seeds have a replica that takes over a state, from sources some of which lie (R7).
 
     `pbft swarm --staged states --seeds 0:1000` runs as many as you like.
     """
-    seeds = range(max(6, min(FORCED, SEEDS // 16)) if SEEDS <= MANY else SEEDS // 5)
+    seeds = range(first, min(first + BLOCK, STAGED))
     ended = list(pool.reports(seeds, staged="states"))
     failures = [f"seed {done.number}: {done.failure}" for done in ended if done.outcome is None]
     assert not failures, "\n\n".join(failures)
     outcomes = [done.outcome for done in ended if done.outcome is not None]
     assert sum(each.transfers > 0 for each in outcomes) >= len(outcomes) // 2
     refused = sum(each.rare_paths.get(RarePath.NODE_REFUSED.value, 0) for each in outcomes)
-    assert len(outcomes) < FORCED or refused > 0
+    assert len(outcomes) < BLOCK or refused > 0
 
 
 def test_every_rare_path_was_gone() -> None:

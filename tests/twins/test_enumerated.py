@@ -13,6 +13,8 @@ import pytest
 from pbft.testing import swarm, twins
 from tests.twins.tally import SCENARIOS, TALLY
 
+pytestmark = pytest.mark.pooled
+
 BLOCK = 500
 FEW = 200
 """Scenarios that start no processes: that would take longer than they do."""
