@@ -47,6 +47,8 @@ class _Source:
     """How long it has: doubled by an answer that came late, so that no network is too slow; less after one in time."""
     failures: int = 0
     """How it failed of late, weighed: bounded, and halved with each answer, so that nobody is passed over for good."""
+    asked: int = 0
+    """Which FETCH was the last to it, of all."""
 
 
 _LATE: Final = 1
@@ -77,6 +79,7 @@ class Transfer:
         """This replica's own state, as long as its nodes are not known."""
         n, me = outbox.group.n, outbox.me
         self._sources = {(me + 1 + each) % n: _Source(settings.transfer_timeout_ms) for each in range(n - 1)}
+        self._fetches = 0
         self._begun_ms = 0
         self._arrived_ms = 0
         self.arrived = 0
@@ -224,7 +227,8 @@ class Transfer:
         sources = [replica for replica, source in self._sources.items() if source.failures == fewest]
         under_way = {each: sum(asked.bytes for asked in self._asked if asked.source == each) for each in sources}
         share = max(NODES_BYTES, self._settings.transfer_bytes // len(sources))
-        for source in sorted(sources, key=lambda each: under_way[each]):
+        # In turn: where all failed as often as is counted, one that goes on failing must not be asked again and again.
+        for source in sorted(sources, key=lambda each: (under_way[each], self._sources[each].asked)):
             while under_way[source] == 0 or under_way[source] + NODES_BYTES <= share:
                 addresses, size = self.assembly.claim()
                 if not addresses:
@@ -233,4 +237,6 @@ class Transfer:
                 self._asked.append(_Asked(self.goal.sequence, source, due_ms, size, addresses))
                 fetch = Fetch(self.goal.sequence, self.goal.digest, tuple(addresses))
                 self._out.send(source, self._out.plain(Kind.FETCH, fetch))
+                self._fetches += 1
+                self._sources[source].asked = self._fetches
                 under_way[source] += size

@@ -104,3 +104,23 @@ def test_a_goal_that_others_may_have_dropped_has_its_time():
     assert {outlived for ms, outlived, _ in seen if ms < 20 * TIMEOUT_MS} == {False}
     assert {outlived for ms, outlived, _ in seen if ms >= 20 * TIMEOUT_MS} == {True}
     assert not any(outlived for *_, outlived in seen)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_where_all_failed_as_often_as_counts_a_liar_is_not_the_only_one_asked(wrong: bool):
+    """Honest sources were cut off for long; the liar gives a wrong node for the topmost one at once, or none (R7).
+
+    Found by the swarm: `pbft sim --plan tests/corpus/seed-882-O15-sources.json`.
+    """
+    rig = rig_for(40)
+    drive(rig, rig.begin(), lambda _: None, 100 * TIMEOUT_MS)
+    asks = rig.wait(60 * TIMEOUT_MS)
+    for _ in range(40):
+        following: list[Asked] = []
+        for by, addresses in asks:
+            if by == LIAR:
+                following += rig.lie(by, addresses) if wrong else rig.wait(60 * TIMEOUT_MS)
+            else:
+                following += rig.answer(by, addresses)
+        asks = following
+    assert rig.transfer.complete
