@@ -13,8 +13,8 @@ import re
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, NewType, Protocol, TypeVar, Union, get_args, get_origin
 
 from pbft.encoding import EncodingError, Plain, check_plain
 from pbft.wording import quote, show
@@ -37,6 +37,41 @@ class Mismatch(ValueError):
         self.where = where
 
 
+Told = TypeVar("Told", covariant=True)
+
+
+class Reader(Protocol[Told]):
+    """Whoever wants to know what a shape is made of: `Shape.tell` calls the one method that fits."""
+
+    def scalar(self, kind: type) -> Told:
+        """Hear of int, str, bytes, bool or NoneType."""
+        ...
+
+    def anything(self) -> Told:
+        """Hear of every value that can be encoded."""
+        ...
+
+    def choice(self, choices: Sequence[Plain]) -> Told:
+        """Hear of `Literal[...]`."""
+        ...
+
+    def either(self, members: Sequence[Shape]) -> Told:
+        """Hear of a union."""
+        ...
+
+    def array(self, kind: type[list[Any] | tuple[Any, ...]], item: Shape) -> Told:
+        """Hear of `list[X]` or `tuple[X, ...]`."""
+        ...
+
+    def record(self, items: Sequence[Shape]) -> Told:
+        """Hear of `tuple[X, Y]`."""
+        ...
+
+    def map(self, item: Shape) -> Told:
+        """Hear of `dict[str, X]`."""
+        ...
+
+
 class Shape(ABC):
     """One annotation, understood."""
 
@@ -53,6 +88,10 @@ class Shape(ABC):
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         """Return a fresh value of this shape. `from_json` reads bytes from hex. Raises Mismatch."""
 
+    @abstractmethod
+    def tell(self, reader: Reader[Told]) -> Told:
+        """Tell what this shape is made of, and return what `reader` makes of it."""
+
     def parse(self, word: str) -> Plain:
         """Return the value that a command-line word means. Raises Mismatch."""
         return self.accept(_read_json(word), from_json=True)
@@ -68,6 +107,9 @@ class _Scalar(Shape):
             int: "write a whole number of at most 64 bits",
             type(None): "write null",
         }.get(kind, "")
+
+    def tell(self, reader: Reader[Told]) -> Told:
+        return reader.scalar(self.kind)
 
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         if from_json and self.kind is bytes and type(value) is str:
@@ -98,6 +140,9 @@ class _Anything(Shape):
     text = "any value"
     mutable = True
 
+    def tell(self, reader: Reader[Told]) -> Told:
+        return reader.anything()
+
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         try:
             check_plain(value)
@@ -116,6 +161,9 @@ class _Choice(Shape):
     def __init__(self, choices: tuple[Plain, ...]) -> None:
         self.choices = choices
         self.text = " | ".join(_spell(choice) for choice in choices)
+
+    def tell(self, reader: Reader[Told]) -> Told:
+        return reader.choice(self.choices)
 
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         for choice in self.choices:
@@ -136,6 +184,9 @@ class _Either(Shape):
         self.text = " | ".join(member.text for member in members)
         self.mutable = any(member.mutable for member in members)
         self.hint = "; ".join(dict.fromkeys(member.hint for member in members if member.hint))
+
+    def tell(self, reader: Reader[Told]) -> Told:
+        return reader.either(self.members)
 
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         for member in self.members:
@@ -170,6 +221,9 @@ class _Array(Shape):
         self.text = f"list[{item.text}]" if kind is list else f"tuple[{item.text}, ...]"
         self.mutable = kind is list or item.mutable
 
+    def tell(self, reader: Reader[Told]) -> Told:
+        return reader.array(self.kind, self.item)
+
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         if type(value) is not tuple and type(value) is not list:
             raise Mismatch(value)
@@ -189,6 +243,9 @@ class _Record(Shape):
         self.text = f"tuple[{', '.join(item.text for item in items) or '()'}]"
         self.mutable = any(item.mutable for item in items)
         self.hint = "write a tuple as JSON, such as [1, 2], or with commas between its items"
+
+    def tell(self, reader: Reader[Told]) -> Told:
+        return reader.record(self.items)
 
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         if (type(value) is not tuple and type(value) is not list) or len(value) != len(self.items):
@@ -213,6 +270,9 @@ class _Map(Shape):
     def __init__(self, item: Shape) -> None:
         self.item = item
         self.text = f"dict[str, {item.text}]"
+
+    def tell(self, reader: Reader[Told]) -> Told:
+        return reader.map(self.item)
 
     def accept(self, value: Plain, from_json: bool = False) -> Plain:
         if type(value) is not dict:

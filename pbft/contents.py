@@ -130,7 +130,7 @@ class View:
 class Contents:
     """Keys and values, as they are now."""
 
-    __slots__ = ("_items", "_view", "get", "journal", "shape_changes")
+    __slots__ = ("_items", "_view", "arrivals", "get", "journal", "shape_changes")
 
     def __init__(self) -> None:
         self._hold({})
@@ -140,6 +140,11 @@ class Contents:
         """The latest one: it learns what every later write replaces."""
         self.shape_changes = 0
         """How often a key was added or removed."""
+        self.arrivals: dict[bytes, bool] | None = None
+        """Keys that came or went since an order of them was made, with whether they were there then.
+
+        None unless somebody keeps such an order and sets it; None again where too much came at once to be told.
+        """
 
     def _hold(self, items: dict[bytes, bytes]) -> None:
         self._items = items
@@ -166,6 +171,8 @@ class Contents:
         if self.journal is not None:
             self.journal.setdefault(key, old)
         self._view.undo.setdefault(key, old)
+        if self.arrivals is not None and (old is None or value is None):
+            self.arrivals.setdefault(key, old is not None)
         if value is None:
             self.shape_changes += 1
             del self._items[key]
@@ -207,6 +214,7 @@ class Contents:
         if self.journal is not None:
             self.journal = {**dict.fromkeys(items), **self.journal}
         self._view.undo = {**dict.fromkeys(items), **self._view.undo}
+        self.arrivals = None
         self.shape_changes += 1
         self._items.update(items)
 

@@ -25,8 +25,12 @@ _ESCAPES: Final = {code: f"\\u{code:04x}" for code in _SPELLED_OUT} | {ord('"'):
 
 def quote(text: str) -> str:
     """Return `text` in double quotes, shortened, with nothing in it that a terminal would obey."""
-    shown = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
-    return '"' + shown.translate(_ESCAPES) + '"'
+    return '"' + shorten(text).translate(_ESCAPES) + '"'
+
+
+def shorten(text: str, characters: int = SHOWN_CHARACTERS) -> str:
+    """Return `text`, or its beginning and "…" where it is longer than this."""
+    return text if len(text) <= characters else text[:characters] + "…"
 
 
 def show(value: Any) -> str:

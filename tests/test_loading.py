@@ -259,7 +259,24 @@ def test_the_applications_that_come_with_pbft_load() -> None:
     """By module, as their entry points name them."""
     for spec, operations in (
         ("pbft_apps.counter:Counter", ["add", "value"]),
-        ("pbft_apps.ledger:Ledger", ["open", "mint", "transfer", "balance", "owner", "statement", "supply"]),
+        (
+            "pbft_apps.kv:KV",
+            ["put", "delete", "compare_and_set", "compare_and_delete", "get", "scan", "count"],
+        ),
+        (
+            "pbft_apps.ledger:Ledger",
+            [
+                "open",
+                "mint",
+                "transfer",
+                "transfer_all",
+                "balance",
+                "owner",
+                "accounts",
+                "statement",
+                "supply",
+            ],
+        ),
     ):
         assert [each.name for each in describe(load_application(spec))] == operations
 

@@ -1,4 +1,7 @@
-"""What README shows works as it stands there: a state machine, a liar, and a test of one against the other."""
+"""What README shows works as it stands there: a state machine, a liar, and a test of one against the other.
+
+Its tutorial is run word for word by `tests/processes/test_tutorial.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,18 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+from pbft.cli.commands import app
 from pbft.testing.byzantine import ADVERSARIES
 from pbft.testing.faulty_clients import FAULTY_CLIENTS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 FILE = re.compile(r"```python\n# (\w+\.py)\n(.*?)```", re.DOTALL)
+FILES = ["counter.py", "auction.py", "test_auction.py", "raffle.py", "liars.py", "test_counter.py"]
+WORDS = 2_200
+"""What is read in ten minutes, code aside."""
 
 
 def copy_out(folder: Path) -> list[str]:
@@ -30,9 +38,33 @@ def test_it_counts_right() -> None:
     assert f"; {len(FAULTY_CLIENTS)} of clients" in text
 
 
+def test_it_names_every_command() -> None:
+    """Whoever looks for what there is finds it."""
+    text = README.read_text(encoding="utf-8")
+    names = [each.name for each in app.registered_commands if not each.hidden]
+    names += [each.name for each in app.registered_groups]
+    assert len(names) > 20
+    assert [name for name in names if f"`pbft {name}" not in text] == []
+
+
+def test_it_names_every_application() -> None:
+    """Each that comes along, as a model to copy."""
+    text = README.read_text(encoding="utf-8")
+    project = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = list(project["entry-points"]["pbft.apps"])
+    assert len(names) > 2
+    assert [name for name in names if f"\n| `{name}` | " not in text] == []
+
+
+def test_it_is_read_in_ten_minutes() -> None:
+    """What grows longer belongs where it is looked up: in a docstring, or in a command's help."""
+    prose = re.sub(r"```.*?```", "", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(prose.split()) <= WORDS
+
+
 def test_breaking_it_as_readme_says(tmp_path: Path) -> None:
     """A counter, a misbehaviour of less than fifteen lines, and a test of one against the other."""
-    assert copy_out(tmp_path) == ["counter.py", "liars.py", "test_counter.py"]
+    assert copy_out(tmp_path) == FILES
     told = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "test_counter.py"],
         cwd=tmp_path,

@@ -54,12 +54,16 @@ def complaints_about_size(name: str, text: str) -> list[str]:
     return complaints
 
 
+OTHERS_TESTS = ("pbft/plugin/giving.py", "tests/plugin/test_report.py")
+"""The pytest plugin runs tests of others, who may leave out some: here is what does that, and what shows it."""
+
+
 def complaints_about_work_left(name: str, text: str) -> list[str]:
     """Markers of work put off, and of tests that do not run or may fail."""
     return [
         f"{name}:{number}: {found.group()}"
         for number, line in enumerate(text.splitlines(), 1)
-        for rule in (UNFINISHED, LEFT_OUT)
+        for rule in ((UNFINISHED,) if name in OTHERS_TESTS else (UNFINISHED, LEFT_OUT))
         if (found := rule.search(line))
     ]
 

@@ -5,7 +5,9 @@ Owns: this command. Knows applications only by what they say of themselves.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +17,9 @@ from pbft.console.text import clean
 from pbft.loading import AppError, known_applications, load_application
 from pbft.machine import OperationSpec, Parameter, describe, describe_parameters
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 def apps(
     application: Annotated[
@@ -23,7 +28,7 @@ def apps(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List applications, with their operations and parameters."""
+    """List applications, with their operations and parameters; of one that is named, all that it says of itself."""
     if application is not None:
         found: list[tuple[str, type | AppError]] = [(application, load_application(application))]
     else:
@@ -35,7 +40,9 @@ def apps(
     for place, (name, loaded) in enumerate(found):
         if place:
             console().print()
-        _print(name, loaded)
+        _print(name, loaded, whole=application is not None)
+    if application is None:
+        console().print("\npbft apps APP tells all of one of them.", style="dim")
 
 
 def _load(spec: str) -> type | AppError:
@@ -45,21 +52,36 @@ def _load(spec: str) -> type | AppError:
         return error
 
 
-def _print(name: str, loaded: type | AppError) -> None:
+def _print(name: str, loaded: type | AppError, whole: bool) -> None:
     from rich.text import Text
 
     out = console()
     if isinstance(loaded, AppError):
         out.print(Text.assemble((name, "bold"), f"  {clean(str(loaded))}"))
         return
-    out.print(Text.assemble((name, "bold"), f"  {_summary(loaded)}"))
+    help_text = _help(loaded)
+    out.print(Text.assemble((name, "bold"), f"  {_first_line(help_text)}"))
+    if whole:
+        _print_lines(out, help_text.split("\n")[1:], "  ")
     for spec in describe(loaded):
+        if whole:
+            out.print()
         kind = "query" if spec.is_query else "operation"
         out.print(Text.assemble("  ", (signature(spec), "cyan"), (f"  {kind}", "dim")))
-        if spec.summary:
-            out.print(f"      {clean(spec.summary)}")
-    for parameter in describe_parameters(loaded):
+        if spec.docstring:
+            _print_lines(out, spec.docstring.split("\n") if whole else [spec.summary], "      ")
+    parameters = describe_parameters(loaded)
+    if whole and parameters:
+        out.print()
+    for parameter in parameters:
         out.print(Text.assemble("  ", (f"--set {parameter.name}=…", "green"), f"  {_explain(parameter)}"))
+    if whole and (told := _help_on_parameters(loaded)):
+        _print_lines(out, told.split("\n"), "      ")
+
+
+def _print_lines(out: Console, lines: Sequence[str], indent: str) -> None:
+    for line in lines:
+        out.print(f"{indent}{clean(line)}".rstrip())
 
 
 def signature(spec: OperationSpec) -> str:
@@ -68,9 +90,18 @@ def signature(spec: OperationSpec) -> str:
     return clean(f"{spec.name}({given})" + (f" -> {spec.returns}" if spec.returns else ""))
 
 
-def _summary(loaded: type) -> str:
-    documented = vars(loaded).get("__doc__") or ""
-    return clean(documented.strip().partition("\n")[0])
+def _help(loaded: type) -> str:
+    """Return an application's own docstring: none that it inherits."""
+    return inspect.cleandoc(vars(loaded).get("__doc__") or "")
+
+
+def _help_on_parameters(loaded: type) -> str:
+    """Return what `__init__` says of the parameters, where there are any."""
+    return (inspect.getdoc(loaded.__init__) or "") if describe_parameters(loaded) else ""  # type: ignore[misc]
+
+
+def _first_line(text: str) -> str:
+    return clean(text.partition("\n")[0])
 
 
 def _explain(parameter: Parameter) -> str:
@@ -85,7 +116,8 @@ def _to_json(name: str, loaded: type | AppError) -> dict[str, Any]:
     return {
         "name": name,
         "class": f"{loaded.__module__}:{loaded.__qualname__}",
-        "summary": _summary(loaded),
+        "summary": _first_line(_help(loaded)),
+        "help": _help(loaded),
         "operations": [
             {
                 "name": spec.name,
@@ -100,4 +132,5 @@ def _to_json(name: str, loaded: type | AppError) -> dict[str, Any]:
             {"name": each.name, "type": each.annotation, "required": each.required}
             for each in describe_parameters(loaded)
         ],
+        "parameters_help": _help_on_parameters(loaded),
     }

@@ -83,6 +83,41 @@ def state(
         raise typer.Exit(ExitCode.REJECTED)
 
 
+def plugin(
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--rounds", metavar="N", show_default=False, help="Runs with it, and as many without. Default: 11."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what the pytest plugin costs runs that do not use it. Ends with 1 when more than a trifle is loaded."""
+    from pbft.bench.plugin import ALLOWED_MODULES, MOST_ROUNDS, ROUNDS, measure_plugin
+    from pbft.bench.state import machine, to_plain
+
+    if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
+        raise Failure(f"--rounds takes a number from 1 to {MOST_ROUNDS}, not {rounds}")
+    if not as_json:
+        say(", ".join(f"{name} {value}" for name, value in machine().items()), "dim")
+    cost = measure_plugin(ROUNDS if rounds is None else rounds)
+    if as_json:
+        say_json({"machine": machine(), "plugin": to_plain(cost), "held": cost.held})
+    else:
+        say(f"modules  {len(cost.modules)}: {', '.join(cost.modules)}")
+        say(
+            f"time     {cost.with_ms:.1f} ms with the plugin, {cost.without_ms:.1f} ms without: "
+            f"{cost.added_ms:+.1f} ms (medians of "
+            f"{cost.rounds} runs of one empty test each, by turns, of the processor's time)"
+        )
+        if cost.held:
+            say("A run of pytest that does not use the plugin loads these few modules and nothing else.", "green")
+        else:
+            say(f"A bound is broken: only {', '.join(ALLOWED_MODULES)} may be loaded.", "red")
+    if not cost.held:
+        raise typer.Exit(ExitCode.REJECTED)
+
+
 def _read_sizes(text: str | None, quick: bool) -> list[int]:
     """Return the numbers of accounts that are asked for, each once, ascending."""
     from pbft.bench.state import LEAST_ACCOUNTS, MOST_ACCOUNTS, SIZES
@@ -115,3 +150,4 @@ def _read_parts(text: str | None) -> list[Part]:
 
 
 command(app, "state", state)
+command(app, "plugin", plugin)

@@ -16,6 +16,7 @@ from pbft.cli.arguments import command
 from pbft.cli.bench import app as bench
 from pbft.cli.byzzfuzz import byzzfuzz
 from pbft.cli.call import call
+from pbft.cli.check import check
 from pbft.cli.dashboard import dashboard
 from pbft.cli.doctor import doctor
 from pbft.cli.events import events
@@ -27,6 +28,7 @@ from pbft.cli.launch import launch
 from pbft.cli.liar import liar
 from pbft.cli.local import down, init, replica, up
 from pbft.cli.mutants import mutants
+from pbft.cli.new import new
 from pbft.cli.shell import shell
 from pbft.cli.sim import sim
 from pbft.cli.soak import soak
@@ -41,6 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for function in (
+    new,
     init,
     up,
     down,
@@ -56,6 +59,7 @@ for function in (
     shell,
     verify,
     apps,
+    check,
     swarm,
     sim,
     soak,

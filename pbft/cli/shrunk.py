@@ -30,17 +30,9 @@ def shrink_and_keep(plan: Plan, oracle: str, plant: str | None, folder: Path, as
         say_json({"shrunk": plan.seed, "oracle": oracle, "runs": found.runs, "file": str(path), "replay": replay})
     else:
         ended = "" if found.ended else "; there was more to try"
-        say(f"seed {plan.seed} ({oracle}) shrunk in {count(found.runs, 'run')} to {size(found.plan)}{ended}", "bold")
+        say(f"seed {plan.seed} ({oracle}) shrunk in {count(found.runs, 'run')} to {found.plan.size}{ended}", "bold")
         say(f"replay: {replay}")
     return path
-
-
-def size(plan: Plan) -> str:
-    """Return how large a plan is, in words."""
-    calls = sum(program.calls for program in plan.programs)
-    liars = count(len(plan.byzantine), "liar")
-    programs = count(len(plan.programs), "program")
-    return f"n={plan.n}, {count(len(plan.faults), 'fault')}, {liars}, {programs}, {count(calls, 'call')}"
 
 
 @contextlib.contextmanager
@@ -52,4 +44,4 @@ def _progress(what: str, as_json: bool) -> Iterator[Callable[[int, Plan], None]]
     from pbft.cli.output import console
 
     with console().status(f"{what}…") as status:
-        yield lambda runs, plan: status.update(f"{what}, after {count(runs, 'run')}: {size(plan)}…")
+        yield lambda runs, plan: status.update(f"{what}, after {count(runs, 'run')}: {plan.size}…")

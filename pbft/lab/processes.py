@@ -77,13 +77,7 @@ class Child:
 
     def last_words(self) -> str:
         """Return the last line it wrote to standard error, empty when there is none."""
-        try:
-            with self._output.open("rb") as output:
-                # Whatever it said before that, were it for days.
-                output.seek(max(0, output.seek(0, os.SEEK_END) - _LAST_BYTES))
-                return last_line(output.read(_LAST_BYTES))
-        except OSError:
-            return ""
+        return last_words(self._output)
 
     def send(self, number: int) -> None:
         """Send it a signal, if it still runs: until we have asked for its exit code, its number is no one else's."""
@@ -123,6 +117,17 @@ class Child:
         """Close our end of its standard input, which ends it."""
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def last_words(file: Path) -> str:
+    """Return the last line of a process's output in a file, empty when there is none, or no file."""
+    try:
+        with file.open("rb") as output:
+            # Whatever it said before that, were it for days.
+            output.seek(max(0, output.seek(0, os.SEEK_END) - _LAST_BYTES))
+            return last_line(output.read(_LAST_BYTES))
+    except OSError:
+        return ""
 
 
 def last_line(output: bytes) -> str:

@@ -125,8 +125,12 @@ class SimulatedClient:
 
     def call(self, name: str, *args: Any, receipt: bool = False, **kwargs: Any) -> Call:
         """Start an operation and return it; operations that wait at the same time ride in one request."""
-        call = Call(self.label, name, args)
-        call.data = encode_operation(name, args, kwargs)
+        return self.send(encode_operation(name, args, kwargs), name, args, receipt=receipt)
+
+    def send(self, data: bytes, name: str = "", args: tuple[Any, ...] = (), *, receipt: bool = False) -> Call:
+        """Start an operation of these bytes, whatever they say; `name` and `args` are how it is spoken of."""
+        call = Call(self.label, name, args) if name else Call(self.label, "send", (data,))
+        call.data = data
         ticket = self.session.submit(call.data, self.now(), receipt)
         call.called_ms, call.called_event = self._moment(), next(_EVENTS)
         self._calls[ticket] = call

@@ -36,11 +36,13 @@ from pbft.testing.faulty_clients.faulty_client import Faulty, FaultyClient, Spee
 from pbft.testing.founding import Founding
 from pbft.testing.histories import histories_agree
 from pbft.testing.linearizability import Execute, Linearizable, Undecided, execute_plainly
+from pbft.testing.mishaps import Mishaps
 from pbft.testing.network import Network, Spread
 from pbft.testing.oracles import Facts, OracleFailure, oversee
 from pbft.testing.oracles.base import Watcher
 from pbft.testing.oracles.linearizable import judge_calls
 from pbft.testing.oracles.liveness import LIVENESS, recovery_ms
+from pbft.testing.parting import tell_parting
 from pbft.testing.signers import Identity, Scheme
 from pbft.testing.station import Kept, Station
 from pbft.testing.trace import DEFAULT_LINES, Trace
@@ -53,7 +55,7 @@ class NotFinished(AssertionError):
     """What a test waited for did not come within its virtual time, or nothing was left that could bring it."""
 
 
-class Cluster:
+class Cluster(Mishaps):
     """n replicas, some of them as wicked as you like, and clients. Nothing happens until the cluster is run.
 
     `byzantine` maps replica numbers to adversaries, which collude, and hold the keys of those `clients` that are
@@ -64,6 +66,8 @@ class Cluster:
 
     For tests that plant a bug, `quorums` holds wrong counts, `replica_type` is a replica that is not correct though it
     counts as such, and `without_oracles` names the oracles to leave out.
+
+    What a test does to replicas while a run goes on, `pause`, `crash` and `make_byzantine` among it, is `Mishaps`'.
     """
 
     def __init__(
@@ -113,8 +117,7 @@ class Cluster:
         stations = self._founding.stations(
             self.group, make, replica_type, self._settings, byzantine or {}, colluders, wall_ahead_ms or {}
         )
-        self._correct = tuple(station for station in stations if station.correct)
-        correct = tuple(station.id for station in self._correct)
+        correct = tuple(station.id for station in stations if station.correct)
         self._facts = Facts(self.group, self.verifier, correct, make, invariant)
         self._overseer = oversee(self._facts, without_oracles)
         self._engine = Engine(self.network, self.trace, self._overseer, stations)
@@ -240,37 +243,6 @@ class Cluster:
         """Plan something for a moment of virtual time: a fault that begins or ends, a client that goes on."""
         self._engine.plan(at_ms, action)
 
-    def pause(self, replica: ReplicaId) -> None:
-        """Let a replica stand still, as SIGSTOP does: it receives nothing and its timers wait, until it resumes."""
-        self._engine.stations[replica].paused = True
-        self.trace.note(self.now_ms, f"r{replica}", "paused")
-
-    def resume(self, replica: ReplicaId) -> None:
-        """Let a replica go on where it stood still, as SIGCONT does: first it receives what has waited."""
-        station = self._engine.stations[replica]
-        if station.paused:
-            station.paused = False
-            self.trace.note(self.now_ms, f"r{replica}", "resumed")
-            self._engine.wake(station)
-
-    def heal(self) -> None:
-        """Mend the network for good, losses and all, and let every replica go on that stands still."""
-        self.network.heal()
-        self.network.calm()
-        self.trace.note(self.now_ms, "network", "healed")
-        for station in self._engine.stations:
-            self.resume(station.id)
-
-    def crash(self, replica: ReplicaId) -> None:
-        """Stop a replica for good: it neither receives nor sends from now on."""
-        self._engine.stations[replica].alive = False
-        self.trace.note(self.now_ms, f"r{replica}", "crashed")
-
-    def set_wall_clock(self, replica: ReplicaId, ahead_ms: int) -> None:
-        """Set a replica's wall clock this far ahead of the right time, or behind it; its timers do not notice."""
-        self._engine.stations[replica].wall_ahead_ms = ahead_ms
-        self.trace.note(self.now_ms, f"r{replica}", f"wall clock set to {ahead_ms:+} ms")
-
     def inject(self, envelope: Envelope, to: ReplicaId, sender: Sender | None = None) -> None:
         """Send a replica an envelope of the test's own making, over the link of `sender` (its signer by default)."""
         link = envelope.sender if sender is None else sender
@@ -286,11 +258,6 @@ class Cluster:
         return self._overseer.watch(kind)
 
     # What a test asks.
-
-    @property
-    def now_ms(self) -> int:
-        """The virtual time, from 0 at the start."""
-        return self._engine.now_ms
 
     @property
     def deliveries(self) -> int:
@@ -359,6 +326,11 @@ class Cluster:
         with self._telling():
             return judge_calls(self._facts, self._engine.clients.values(), execute)
 
+    def parting(self) -> str:
+        """Return the first operation that correct replicas remember differently, and how, in words; else nothing."""
+        replicas = {each.id: each.core for each in self._correct if isinstance(each.core, Replica)}
+        return tell_parting(self.group, self._facts.record, replicas) or ""
+
     def trace_digest(self) -> str:
         """Return the digest of the whole trace so far, in hex: equal runs have equal ones (O17)."""
         return self.trace.digest()
@@ -374,6 +346,10 @@ class Cluster:
         return f"{call!r} (heard: {', '.join(f'r{replica} {words}' for replica, words in heard.items())})"
 
     # Running.
+
+    @property
+    def _correct(self) -> list[Station]:
+        return [station for station in self._engine.stations if station.correct]
 
     @property
     def _living(self) -> list[Station]:

@@ -184,6 +184,10 @@ class Engine:
         took_over = any(isinstance(effect, StateInstalled) for effect in effects)
         self._measure(station, SAMPLE_EVERY if took_over else received)
 
+    def look_at(self, station: Station) -> None:
+        """Show the oracles a correct replica as it stands, whenever that was done last: one that turns, say."""
+        self._measure(station, SAMPLE_EVERY)
+
     def _measure(self, station: Station, received: int) -> None:
         """Show the oracles a correct replica itself, now and then."""
         if not isinstance(station.core, Replica):

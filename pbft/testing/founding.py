@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 
+from pbft.core.envelope import Signer
 from pbft.core.group import Genesis, Group, Limits, Member, Quorums, RegisteredClient, ReplicaId
 from pbft.core.replica import Replica
 from pbft.core.session import Session
@@ -32,6 +33,8 @@ class Founding:
         self._clients = {name: self.keys.identity(f"client {name}") for name in clients}
         self._clocks = random.Random(f"{seed}/clocks")
         self._skew_ms = clock_skew_ms
+        self._signers: dict[ReplicaId, Signer] = {}
+        """Those of all replicas that collude."""
 
     @property
     def names(self) -> dict[bytes, str]:
@@ -73,21 +76,34 @@ class Founding:
         wall_ahead_ms: Mapping[ReplicaId, int],
     ) -> tuple[Station, ...]:
         """Return a place for each replica. Adversaries hold each other's signers and those of the colluding clients."""
-        signers = {colluder: self._replicas[colluder].signer for colluder in sorted(byzantine)}
-        clients = {key.public_key: key.signer for key in map(self.identity, colluders)}
+        self._signers = {colluder: self._replicas[colluder].signer for colluder in sorted(byzantine)}
+        self._colluding = {key.public_key: key.signer for key in map(self.identity, colluders)}
+        self._group = group
+
+        def make(i: ReplicaId) -> Replica:
+            return replica_type(i, group, application(), self._replicas[i].signer, self.keys.verifier, settings)
+
+        self.core = make
 
         def station(i: ReplicaId) -> Station:
-            def make() -> Replica:
-                return replica_type(i, group, application(), self._replicas[i].signer, self.keys.verifier, settings)
-
             offset_ms = self._clocks.randrange(1_000_000)
             skew_ms = self._clocks.randint(-self._skew_ms, self._skew_ms) + wall_ahead_ms.get(i, 0)
-            if i not in byzantine:
-                return Station(make(), offset_ms, skew_ms)
-            means = Means(i, group, signers, random.Random(f"{self.seed}/adversary {i}"), make, clients)
-            return Station(byzantine[i](make(), means), offset_ms, skew_ms)
+            core = make(i)
+            return Station(byzantine[i](core, self.means(i)) if i in byzantine else core, offset_ms, skew_ms)
 
         return tuple(map(station, self._replicas))
+
+    def means(self, i: ReplicaId, colludes: bool = True) -> Means:
+        """Return what an adversary in replica i's place works with.
+
+        Who colludes holds the keys of all others that do, and they hold its own from now on.
+        """
+        signer = self._replicas[i].signer
+        if colludes:
+            self._signers.setdefault(i, signer)
+        signers, clients = (self._signers, self._colluding) if colludes else ({i: signer}, {})
+        chance = random.Random(f"{self.seed}/adversary {i}")
+        return Means(i, self._group, signers, chance, lambda: self.core(i), clients)
 
     def client(
         self,

@@ -70,6 +70,13 @@ class Station:
         self._addresses: dict[ClientKey, dict[bytes, str]] = {}
         """By client and session; whoever was heard and answered longest ago stands first."""
 
+    def restart(self, core: Replica | Adversary) -> None:
+        """Begin again with a core that knows nothing: what the old one kept, and what was told of it, is gone."""
+        self.core, self.alive, self.paused = core, True, False
+        for kept in (self.inbox, self.durable, self.history, self.steps, self.ignored, self.evidence, self._addresses):
+            kept.clear()
+        self.installed = 0
+
     @property
     def correct(self) -> bool:
         """Whether this replica follows the protocol."""

@@ -24,8 +24,8 @@ FEW = 40
 MANY = 1_000
 """Seeds that go every rare path at least once."""
 
-STAGED = max(6, min(60, SEEDS // 16)) if SEEDS <= MANY else SEEDS // 5
-"""Seeds staged for transfers: a fifth of all where more than a thousand are asked for, fewer for a quick look."""
+STAGED = max(6, min(60, SEEDS // 16)) if SEEDS <= MANY else SEEDS // 20
+"""Seeds staged for transfers, which take several times as long as others."""
 
 DELIVERIES = 1_500
 """What a seed delivers at least, on the average."""

@@ -339,6 +339,55 @@ def test_equal_operations_that_may_have_run_are_tried_once() -> None:
     assert verdict.configurations < 150
 
 
+def test_operations_run_in_their_own_contexts_where_these_are_known() -> None:
+    """Answers that follow from agreed time; of equal unanswered operations the one that ran first comes first."""
+
+    class Clock(StateMachine):
+        last: int = 0
+
+        @operation
+        def stamp(self, context: Context) -> int:
+            self.last = context.time_ms
+            return self.last
+
+        @operation
+        def read(self) -> int:
+            return self.last
+
+    def at(sequence: int, time_ms: int) -> Context:
+        return Context(time_ms=time_ms, client="alice", sequence=sequence, seed=bytes(32))
+
+    history = [
+        Operation("alice", "stamp", called=0),
+        Operation("alice", "stamp", called=1, context=at(2, 9)),
+        Operation("alice", "stamp", called=2, context=at(1, 5)),
+        Operation("bob", "read", called=3, ended=4, value=5),
+        Operation("bob", "read", called=5, ended=6, value=9),
+        Operation("bob", "stamp", called=7, ended=8, value=11, context=at(3, 11)),
+    ]
+    assert check(history, Clock).holds
+    assert not check([*history, Operation("bob", "read", called=9, ended=10, value=9)], Clock).holds
+    assert not check([replace(each, context=None) for each in history], Clock).holds
+
+
+class Dice(StateMachine):
+    """Answers what its context draws."""
+
+    @operation
+    def throw(self, context: Context) -> int:
+        return context.random.getrandbits(64)
+
+
+def test_a_context_draws_the_same_however_often_its_operation_is_executed() -> None:
+    """A search tries one operation in many places; its context's generator begins anew in each."""
+    context = Context(time_ms=1, client="a", sequence=1, seed=bytes(32))
+    thrown = Operation("a", "throw", (), 0, 1, context.random.getrandbits(64), context=context)
+
+    for _ in range(2):
+        assert execute_plainly(Dice.create({}), thrown) == thrown.result
+    assert check([thrown], Dice).holds
+
+
 def test_heavy_concurrency_is_no_excuse() -> None:
     """A dozen sessions of a queue that all overlap, in an order drawn at random: found, and the wrong ones refused."""
     chance = random.Random(5)

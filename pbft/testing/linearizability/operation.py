@@ -6,7 +6,7 @@ Owns: what a history consists of, what precedes what in it, and the words for bo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pbft.encoding import Plain
@@ -46,6 +46,8 @@ class Operation:
     """The bytes that the application executes, where they are not those of `name` and `args`."""
     remark: str = ""
     """What else to say of it where it is spoken of: when it ran, say."""
+    context: Context | None = None
+    """What the application was told of the world as it executed this, where somebody knows: agreed time, say."""
 
     def __post_init__(self) -> None:
         if self.ended is not None and self.ended < self.called:
@@ -77,16 +79,17 @@ Execute = Callable[[Application, Operation], Result]
 
 
 def execute_plainly(application: Application, operation: Operation) -> Result:
-    """Execute an operation in a context that says who calls, and of time, sequence and seed always the same.
+    """Execute an operation in its own context, where that is known.
 
-    This is right for every application whose answers follow from its state, its arguments and its client's name. Where
-    an answer follows from agreed time, sequence or seed, which no history tells, write another that takes the answer's
-    word for these: it may read `operation.value` to choose the context, or return `operation.result` itself where the
-    model's own answer differs in nothing else. The state after it must follow from the state before it and the
-    operation.
+    Else the context says who calls, and of time, sequence and seed always the same. That is right for every application
+    whose answers follow from its state, its arguments and its client's name. Where an answer follows from agreed time,
+    sequence or seed, and nobody kept the contexts, write another that takes the answer's word for these: it may read
+    `operation.value` to choose the context, or return `operation.result` itself where the model's own answer differs in
+    nothing else. The state after it must follow from the state before it and the operation.
     """
-    context = Context(time_ms=0, client=operation.client, sequence=0, seed=bytes(32))
-    return application.execute(operation.encoded, context)
+    context = operation.context or Context(time_ms=0, client=operation.client, sequence=0, seed=bytes(32))
+    # A copy, since a context's generator goes on where it was: a search executes one operation many times.
+    return application.execute(operation.encoded, replace(context))
 
 
 def told_as(outcome: Outcome, value: Plain) -> str:

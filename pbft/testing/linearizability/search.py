@@ -15,6 +15,7 @@ Work adds up over segments, and grows fast only with what overlaps within one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,6 +47,10 @@ def check(
     nowhere, or Undecided when it gave up after `most_moves`.
     """
     return _Search(tuple(operations), create, execute).run(most_moves)
+
+
+def _ran_at(operation: Operation) -> float:
+    return math.inf if operation.context is None else operation.context.sequence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,17 +136,20 @@ class _Search:
         for index in sorted(candidates, key=self._ended.__getitem__):
             if self._is_free(node, index):
                 yield from self._take(node, index)
-        alike: dict[tuple[str, bytes], None] = {}
+        alike: dict[tuple[str, bytes], int] = {}
         for index in range(self._answered, len(self._operations)):
             if self._called[index] > node.horizon:
                 break
             if node.maybes >> (index - self._answered) & 1 or not self._is_free(node, index):
                 continue
-            # Of several that are the same, which one ran makes no difference, and the first may run the earliest.
+            # Of several that are the same, which one ran makes no difference but for its context: the one that is
+            # known to have run the earliest comes first, and what never ran, as far as anybody knows, comes last.
             operation = self._operations[index]
-            if (operation.client, operation.encoded) not in alike:
-                alike[operation.client, operation.encoded] = None
-                yield from self._take(node, index)
+            first = alike.setdefault((operation.client, operation.encoded), index)
+            if _ran_at(operation) < _ran_at(self._operations[first]):
+                alike[operation.client, operation.encoded] = index
+        for index in alike.values():
+            yield from self._take(node, index)
 
     def _is_free(self, node: _Node, index: int) -> bool:
         return self._follows[index] < 0 or node.has(self._follows[index])

@@ -44,7 +44,7 @@ class Facts:
     group: Group
     verifier: Verifier
     correct: tuple[ReplicaId, ...]
-    """The replicas that follow the protocol; a crashed one still counts."""
+    """The replicas that follow the protocol; a crashed one still counts. Ask anew each time: one may turn."""
     application: Callable[[], Application]
     """Makes the application in its first state, for a model of the oracles' own."""
     invariant: Callable[[Application], str | None] | None = None
@@ -61,6 +61,10 @@ class Facts:
         object.__setattr__(self, "record", Record(self.group, self.application()))
         object.__setattr__(self, "faults", faults)
         object.__setattr__(self, "quorum", min(q for q in range(n + 1) if 2 * q - n > faults))
+
+    def turned(self, replica: ReplicaId) -> None:
+        """Count a replica as faulty from now on. What it did before was a correct one's doing, and stays judged so."""
+        object.__setattr__(self, "correct", tuple(each for each in self.correct if each != replica))
 
 
 class Oracle:
@@ -102,7 +106,6 @@ class Overseer:
         self.record = facts.record
         self._facts = facts
         self._every: tuple[Oracle, ...] = ()
-        self._correct = dict.fromkeys(facts.correct)
         self._show_to(tuple(oracles))
 
     def watch(self, kind: type[Watcher]) -> Watcher:
@@ -127,7 +130,7 @@ class Overseer:
 
     def judge(self, replica: ReplicaId, effects: Sequence[Effect]) -> None:
         """Judge one list of effects; what an adversary does is not judged. Raises OracleFailure."""
-        if effects and replica in self._correct:
+        if effects and replica in self._facts.correct:
             for effect in effects:
                 kind = type(effect)
                 if kind in SHOWING:

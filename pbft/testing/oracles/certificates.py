@@ -29,7 +29,6 @@ class Certificates(Oracle):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._correct = dict.fromkeys(facts.correct)
         self._prepared: dict[tuple[ReplicaId, int | None, int | None], bytes] = {}
         self._committed: dict[tuple[ReplicaId, int], bytes] = {}
         self._commits: dict[tuple[ReplicaId, bytes], None] = {}
@@ -88,7 +87,7 @@ class Certificates(Oracle):
             # A commit may count on the strength of its signer's own link, whatever its signature (design 4.4); but what
             # stands there in a correct replica's name, that replica has said.
             sender = each.sender
-            if isinstance(sender, int) and sender in self._correct and (sender, each.body) not in self._commits:
+            if isinstance(sender, int) and sender in self.facts.correct and (sender, each.body) not in self._commits:
                 self.fail(f"{what} counts a commit that replica {sender} never voted")
         self._check_quorum(what, certificate)
 

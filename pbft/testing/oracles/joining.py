@@ -23,7 +23,6 @@ class Joins(Oracle):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._judges = len(facts.group.genesis.members) - len(facts.correct) <= facts.faults
         self._asked = 0
         """The highest view that a correct replica asked for by itself."""
 
@@ -32,11 +31,15 @@ class Joins(Oracle):
         assert isinstance(effect, ViewChangeStarted)
         if effect.cause is not Cause.JOINED:
             self._asked = max(self._asked, effect.view)
-        elif self._judges and effect.view > self._asked:
+        elif effect.view > self._asked and self._judges:
             self.fail(
                 f"replica {replica} followed {self.facts.faults + 1} others to view {effect.view}, which no correct "
                 "replica has asked for: one was counted twice"
             )
+
+    @property
+    def _judges(self) -> bool:
+        return len(self.facts.group.genesis.members) - len(self.facts.correct) <= self.facts.faults
 
 
 __all__ = ["Joins"]

@@ -7,11 +7,12 @@ outside; the first believes the sequences that they were told, the second believ
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from pbft.core.group import Group
 from pbft.encoding import Plain
-from pbft.machine import ArgumentError, Outcome
+from pbft.machine import ArgumentError, Context, Outcome
 from pbft.operations import decode_operation
 from pbft.testing.clients import Call, SimulatedClient
 from pbft.testing.linearizability import (
@@ -43,8 +44,9 @@ class History:
     def __init__(self, group: Group, record: Record, clients: Iterable[SimulatedClient]) -> None:
         self._names = {client.public_key: client.name for client in group.genesis.clients}
         self._answered: dict[RequestName, dict[int, tuple[Call, Operation]]] = {}
-        self._open: dict[tuple[bytes, bytes, bytes], list[Operation]] = {}
-        """Calls without an answer, by client, session and bytes."""
+        self._open: dict[tuple[bytes, bytes, bytes], list[int]] = {}
+        """Calls without an answer, by their places among the operations, by client, session and bytes."""
+        self._contexts = {name: each for ran in record.replayed.values() for name, each in ran.contexts.items()}
         self._placed: dict[int, None] = {}
         self.operations: list[Operation] = []
         """All calls, and what was executed besides."""
@@ -77,20 +79,26 @@ class History:
             data=call.data,
             remark=f"{session}{call.called_ms}-{'' if call.ended_ms is None else call.ended_ms} ms",
         )
-        self.operations.append(operation)
         if call.completed is not None:
             request = (client.key, call.session, call.completed.timestamp)
+            operation = replace(operation, context=self._context(request, call.completed.index))
             self._answered.setdefault(request, {})[call.completed.index] = (call, operation)
         else:
             for session_id in client.sessions:
-                self._open.setdefault((client.key, session_id, call.data), []).append(operation)
+                self._open.setdefault((client.key, session_id, call.data), []).append(len(self.operations))
+        self.operations.append(operation)
+
+    def _context(self, request: RequestName, index: int) -> Context | None:
+        """Return what the model was told of the world as it executed an operation, if it did."""
+        contexts = self._contexts.get(request, ())
+        return contexts[index] if index < len(contexts) else None
 
     def _place(self, sequence: int, request: RequestName, data: tuple[bytes, ...]) -> None:
         """Give a request's operations their place in the order: those that were called, or somebody else's."""
         answered = self._answered.pop(request, {})
         for index, each in enumerate(data):
             if index not in answered:
-                self.order.append(self._unanswered(request, each))
+                self.order.append(self._unanswered(request, each, self._context(request, index)))
                 continue
             call, operation = answered[index]
             if call.completed is not None and call.completed.sequence != sequence:
@@ -100,15 +108,17 @@ class History:
     def _object(self, flaw: str) -> None:
         self.flaw = self.flaw or flaw
 
-    def _unanswered(self, request: RequestName, data: bytes) -> Operation:
+    def _unanswered(self, request: RequestName, data: bytes, context: Context | None) -> Operation:
         client, session, _ = request
-        for operation in self._open.get((client, session, data), ()):
+        for place in self._open.get((client, session, data), ()):
             # A session that was refused has had several ids, and its calls stand under each of them.
-            if id(operation) not in self._placed:
-                self._placed[id(operation)] = None
-                return operation
+            if place not in self._placed:
+                self._placed[place] = None
+                self.operations[place] = replace(self.operations[place], context=context)
+                return self.operations[place]
         name, args = _read(data)
-        operation = Operation(self._names[client], name, args, data=data, remark="no call of a correct client")
+        remark = "no call of a correct client"
+        operation = Operation(self._names[client], name, args, data=data, remark=remark, context=context)
         self.operations.append(operation)
         return operation
 

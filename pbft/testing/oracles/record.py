@@ -6,17 +6,17 @@ a time, as the first correct replica executes it, and what a state is when nobod
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pbft.core.batches import BatchError, read_batch
+from pbft.core.batches import BatchError, SignedRequest, read_batch
 from pbft.core.effects import Broadcast, Effect, Executed, Persist, Send
 from pbft.core.envelope import Envelope, Kind
 from pbft.core.execution import Execution
 from pbft.core.group import ClientKey, Group
 from pbft.core.messages import NULL_BATCH, batch_digest
-from pbft.machine import Application, Result
+from pbft.machine import Application, Context, Result
 
 SHOWING: Final = (Persist, Send, Broadcast, Executed)
 """The effects that show a batch, or that one was executed."""
@@ -38,6 +38,8 @@ class Replayed:
     requests: tuple[tuple[RequestName, tuple[Result, ...]], ...]
     effective: tuple[tuple[RequestName, tuple[bytes, ...]], ...]
     """The requests that had an effect, each with its operations' bytes."""
+    contexts: Mapping[RequestName, tuple[Context, ...]]
+    """What the model was told of the world as it executed each of these operations."""
 
 
 class Content:
@@ -57,13 +59,27 @@ class Content:
         return "client table" if (self._sessions, self._rest) != (other._sessions, other._rest) else None
 
 
+class _Noting(Execution):
+    """An execution that remembers in which contexts it ran its latest batch."""
+
+    def __init__(self, group: Group, application: Application) -> None:
+        super().__init__(group, application)
+        self.contexts: dict[RequestName, list[Context]] = {}
+
+    def _context(self, signed: SignedRequest, index: int, answer_bytes: int) -> Context:
+        context = super()._context(signed, index, answer_bytes)
+        request = signed.request
+        self.contexts.setdefault((request.client, request.session, request.timestamp), []).append(context)
+        return context
+
+
 class Record:
     """Batches, and what they come to on one machine that no replica can touch."""
 
     def __init__(self, group: Group, application: Application) -> None:
         self._group = group
         self._batches: dict[bytes, bytes] = {batch_digest(NULL_BATCH): NULL_BATCH}
-        self._execution = Execution(group, application)
+        self._execution = _Noting(group, application)
         self._readable = True
         self.arrived: Envelope | None = None
         """What was received last, until what came of it is judged; None while a replica does what is due by itself."""
@@ -123,6 +139,7 @@ class Record:
         except BatchError:
             self._readable = False
             return
+        self._execution.contexts = {}
         ran = self._execution.run(batch.time_ms, requests, digest)
         self.executed = self._execution.executed
         if self.executed % self._group.genesis.limits.checkpoint_interval == 0:
@@ -140,7 +157,8 @@ class Record:
             if each.results:
                 effective.append((name, request.operations))
                 self.results[name] = (self.executed, each.results)
-        self.replayed[self.executed] = Replayed(self._execution.agreed_ms, tuple(fates), tuple(effective))
+        contexts = {name: tuple(each) for name, each in self._execution.contexts.items()}
+        self.replayed[self.executed] = Replayed(self._execution.agreed_ms, tuple(fates), tuple(effective), contexts)
 
     def state_digest(self) -> bytes:
         """Return the digest of the model's application."""

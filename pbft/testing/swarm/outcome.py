@@ -19,3 +19,5 @@ class Outcome(runs.Outcome):
     """1 where the search for an order that explains all answers (O10) gave up; else 0."""
     rare_paths: Mapping[str, int]
     """How often correct replicas went each way that few runs go, where any did."""
+    parting: str
+    """Where correct replicas first came to different things, in words; empty where they did not."""

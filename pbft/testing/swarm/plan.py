@@ -24,6 +24,7 @@ from pbft.testing.swarm.programs import Program, session_labels
 from pbft.testing.swarm.soundness import wrong_with
 from pbft.testing.swarm.staged import Staged, draw_staged
 from pbft.testing.swarm.tuning import draw_limits, draw_session_settings, draw_settings
+from pbft.wording import count
 
 ED25519_SHARE: Final = 0.03
 """The share of runs under real signatures, which cost most of a run's time."""
@@ -126,6 +127,13 @@ class Plan:
     def meddled(self) -> bool:
         """Whether anybody else than the programs may have operations executed."""
         return bool(self.colluders) or any(isinstance(fault, LetLoose) for fault in self.faults)
+
+    @property
+    def size(self) -> str:
+        """How large it is, in words."""
+        calls = sum(program.calls for program in self.programs)
+        liars, programs = count(len(self.byzantine), "liar"), count(len(self.programs), "program")
+        return f"n={self.n}, {count(len(self.faults), 'fault')}, {liars}, {programs}, {count(calls, 'call')}"
 
     def shares_table(self, client: str) -> bool:
         """Say whether a client's sessions, all that use its key together, may be more than its table has room for."""

@@ -85,6 +85,7 @@ class Stage:
         group.trace.echo = echo
         self._rare_paths = group.watch(RarePaths)
         self._undecided = 0
+        self._agreed = False
         self._workers = [Worker(group, program, workload, plan) for program in plan.programs]
         for fault in plan.faults:
             _let(group, fault)
@@ -102,7 +103,13 @@ class Stage:
     def outcome(self) -> Outcome:
         """Return what the run has come to so far."""
         calls = sum(len(worker.calls) for worker in self._workers)
-        return Outcome.of(self._group, calls, undecided=self._undecided, rare_paths=self._rare_paths.told())
+        return Outcome.of(
+            self._group,
+            calls,
+            undecided=self._undecided,
+            rare_paths=self._rare_paths.told(),
+            parting="" if self._agreed else self._group.parting(),
+        )
 
     @property
     def _correct(self) -> list[Worker]:
@@ -119,6 +126,7 @@ class Stage:
             raise OracleFailure("end", f"{refused!r} was refused: {words}\n{group.story()}")
         if not group.histories_agree():
             raise OracleFailure("end", f"histories differ\n{group.story()}")
+        self._agreed = True
         self._undecided += isinstance(group.check_linearizable(self._workload.execute), Undecided)
         wrong = self._workload.check(calls, not lost and not self._plan.meddled)
         if wrong is not None:

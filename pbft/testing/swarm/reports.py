@@ -5,11 +5,14 @@ Owns: from a seed to its report, and the commands that replay.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pbft.testing import runs
 from pbft.testing.runs import Echo, tell
 from pbft.testing.swarm.outcome import Outcome
 from pbft.testing.swarm.plan import Plan
 from pbft.testing.swarm.playing import Stage, play
+from pbft.testing.swarm.workloads import WORKLOADS, Workload
 
 Report = runs.Report[Outcome]
 
@@ -28,13 +31,20 @@ def report(
     return report_plan(Plan.draw(seed, n, staged), command(seed, plant, n, staged), plant, echo)
 
 
-def report_plan(plan: Plan, replay: str, plant: str | None = None, echo: Echo | None = None) -> Report:
+def report_plan(
+    plan: Plan,
+    replay: str,
+    plant: str | None = None,
+    echo: Echo | None = None,
+    *,
+    workloads: Mapping[str, Workload] = WORKLOADS,
+) -> Report:
     """Play a plan and tell its end, whatever that is. `replay` is the command that shows it again."""
     stage: Stage | None = None
 
     def played() -> Outcome:
         nonlocal stage
-        stage = Stage(plan, plant, echo, replay=replay)
+        stage = Stage(plan, plant, echo, workloads=workloads, replay=replay)
         stage.play()
         return stage.outcome()
 

@@ -5,6 +5,7 @@ Owns: when the next call of a program is made. What becomes of calls is judged e
 
 from __future__ import annotations
 
+from pbft.machine import encode_operation
 from pbft.testing.clients import Call, SimulatedClient
 from pbft.testing.cluster import Cluster
 from pbft.testing.swarm.plan import Plan
@@ -30,8 +31,12 @@ class Worker:
         """Call what is next, all of one request."""
         began = len(self.calls)
         for number in range(began, began + self.program.operations):
-            name, args = self._workload.operation(self._client.label, number, self._plan.word_bytes)
-            self.calls.append(self._client.call(name, *args))
+            spoken = self._workload.operation(self._client.label, number, self._plan.word_bytes)
+            if isinstance(spoken, bytes):
+                self.calls.append(self._client.send(spoken))
+            else:
+                name, args, named = spoken if len(spoken) == 3 else (*spoken, {})
+                self.calls.append(self._client.send(encode_operation(name, args, named), name, args))
         return self.calls[began:]
 
     def _next(self) -> None:

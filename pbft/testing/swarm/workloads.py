@@ -19,8 +19,8 @@ from pbft.testing.scroll import Scroll
 from pbft.testing.shelf import Shelf
 from pbft.testing.warehouse import Warehouse
 
-Operation = tuple[str, tuple[Plain, ...]]
-"""A method's name and its arguments."""
+Operation = tuple[str, tuple[Plain, ...]] | tuple[str, tuple[Plain, ...], Mapping[str, Plain]] | bytes
+"""A method's name, its arguments, and the named ones where there are any; or the bytes that are executed."""
 
 
 def _fine(_calls: Sequence[Call], _alone: bool) -> str | None:
