@@ -177,7 +177,8 @@ class _Hunter:
         def attempt(steps: Sequence[Step], restores: Sequence[int]) -> Attempt | None:
             return self._attempt(steps, restores) if len(self._known) < tries else None
 
-        return smallest(case, attempt)
+        orders = {spec.name: [each.name for each in spec.parameters] for spec in self._vocabulary.operations}
+        return smallest(case, attempt, orders)
 
     def _attempt(self, steps: Sequence[Step], restores: Sequence[int]) -> Attempt:
         key = tuple(steps), tuple(restores)

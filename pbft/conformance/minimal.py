@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from pbft.conformance.findings import Attempt, Finding, Rule
@@ -66,14 +67,18 @@ def same_fault(one: Finding, other: Finding) -> bool:
     return one.rule is other.rule or (one.rule in _ONE_FAULT and other.rule in _ONE_FAULT)
 
 
-def smallest(case: Case, attempt: Try) -> Case:
+Orders = Mapping[str, Sequence[str]]
+"""The names of arguments in their order, by operation."""
+
+
+def smallest(case: Case, attempt: Try, orders: Orders = MappingProxyType({})) -> Case:
     """Return a case from which no single step and no take-over can go, made plainer where that shows the same."""
     case = _shortened(case, attempt)
     size = len(case.steps) // 2
     while size > 1:
         case = _first_that_holds(case, _without(case, size), attempt) or case
         size = min(size // 2, len(case.steps) // 2)
-    while smaller := _first_that_holds(case, _simpler(case), attempt):
+    while smaller := _first_that_holds(case, _simpler(case, orders), attempt):
         case = smaller
     return case
 
@@ -110,7 +115,7 @@ def _without(case: Case, size: int) -> Iterator[Case]:
         yield replace(case, steps=kept, restores=tuple(restores))
 
 
-def _simpler(case: Case) -> Iterator[Case]:
+def _simpler(case: Case, orders: Orders) -> Iterator[Case]:
     """Yield what is one step, or one take-over, or one oddity less."""
     yield from _without(case, 1)
     for place in case.restores:
@@ -122,6 +127,8 @@ def _simpler(case: Case) -> Iterator[Case]:
         if steps != case.steps:
             yield replace(case, steps=steps)
     calls = [_call(each.data) for each in case.steps]
+    placed = {place: _placed(call, orders.get(call.name, ())) for place, call in enumerate(calls) if call}
+    yield _with_calls(case, placed)
     yield from _renamed(case, calls)
     for place, call in enumerate(calls):
         if call is not None:
@@ -168,6 +175,16 @@ def _variants(value: Any) -> Iterator[Any]:
             yield value[: len(value) // 2]
         elif type(value) is int and abs(value) > max(_PLAIN[int]):
             yield value // 2
+
+
+def _placed(call: Call, order: Sequence[str]) -> Call:
+    """Return a call with its arguments by place, as far as none is left out before them."""
+    args, kwargs = list(call.args), dict(call.kwargs)
+    for name in order[len(args) :]:
+        if name not in kwargs:
+            break
+        args.append(kwargs.pop(name))
+    return Call(call.name, tuple(args), kwargs)
 
 
 def _swapped(value: Any, old: Plain, new: Plain) -> Any:

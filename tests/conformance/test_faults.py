@@ -140,7 +140,7 @@ def test_an_honest_application_passes() -> None:
 
 
 def test_time_failures_and_long_answers_are_nothing_to_stumble_over(tmp_path: Path) -> None:
-    """Answers that follow from agreed time, place, seed and chance, that are too long, that fail inside, and long arguments."""
+    """Answers that follow from agreed time, place, seed and chance; too long ones, failures inside, long arguments."""
     passed(run_under_faults(subject(tmp_path, BUSY), range(40, 45), BUSY_BANK))
 
 

@@ -73,6 +73,21 @@ def test_clients_times_and_arguments_become_plain():
     assert case.steps == (Step.call("bob", 1_001, "bid", ("a", 0, b"", ())), Step.call("bob", 1_002, "end", ("a",)))
 
 
+def test_named_arguments_get_their_places():
+    """As a person writes them, where the order is known and none before them is left out."""
+    steps = [Step.call("bob", 1_001, "bid", (), {"item": "a", "amount": 0, "memo": "a"})]
+    orders = {"bid": ("item", "amount", "why", "memo")}
+
+    def attempt(steps: Sequence[Step], restores: Sequence[int]) -> Attempt:
+        calls = [decode_operation(each.data) for each in steps]
+        fails = len(calls) == 1 and len(calls[0].args) + len(calls[0].kwargs) == 3
+        return Attempt(Finding(Rule.STATE_DIFFERS, 0, steps[0], "it differs") if fails else None, (), ())
+
+    came = attempt(steps, ())
+    assert came.finding is not None
+    assert names(smallest(Case(tuple(steps), (), came.finding), attempt, orders)) == ['bid("a", 0, memo="a")']
+
+
 def test_another_fault_is_not_taken_for_the_same():
     """Without the first step another rule breaks: the sequence that shows the first fault is kept."""
 
