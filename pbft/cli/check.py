@@ -76,11 +76,12 @@ def check(
     from pbft.loading import load_application
 
     clients = _read_clients(client or checking.CLIENTS)
-    cls = load_application(application)
-    with _progress(as_json) as moved, _no_traces():
+    with _quietly(as_json):
+        parameters = checking.read_parameters(load_application(application), words, clients)
+    with _quietly(as_json), _progress(as_json) as moved, _no_traces():
         report = checking.check(
             application,
-            checking.read_parameters(cls, words, clients),
+            parameters,
             clients=clients,
             seed=seed,
             examples=examples or checking.EXAMPLES,
@@ -112,6 +113,16 @@ def _read_clients(names: Sequence[str]) -> tuple[str, ...]:
 def _show(lines: Sequence[str]) -> None:
     for line in lines:
         say(line)
+
+
+@contextlib.contextmanager
+def _quietly(as_json: bool) -> Iterator[None]:
+    """Keep what the application prints out of the one object that is to be printed."""
+    if not as_json:
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 @contextlib.contextmanager

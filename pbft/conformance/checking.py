@@ -6,6 +6,7 @@ Owns: the order of the stages, what each is given, and the report. What a stage 
 from __future__ import annotations
 
 import importlib.util
+import json
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -168,6 +169,11 @@ def check(
     cls = subject.load()
     subject = Subject(subject.spec, filled(cls, subject.parameters, clients))
     move = moved or _nobody
+    command = _command(application if isinstance(application, str) else subject.spec, parameters or {}, clients)
+    command += f" --seed {seed}" if seed else ""
+    # What groups are asked for was found in the worlds: the same again only where these are the same.
+    command += f" --examples {examples}" if examples != EXAMPLES and "worlds" in only else ""
+    command += "" if "worlds" in only else " --only faults"
     report = Report(subject, seed, tuple(each for each in STAGES if each in only))
     for stage in report.stages:
         if stage == "source":
@@ -176,7 +182,7 @@ def check(
             hunt = _hunt(subject, clients, seed, examples, longest, move)
             report = _save(replace(report, worlds=hunt), save)
         elif report.found is None and faults:
-            report = replace(report, faults=_run_faults(subject, clients, seed, faults, report.worlds, move))
+            report = replace(report, faults=_run_faults(subject, clients, seed, faults, report.worlds, command, move))
         (told or _nobody)(report.lines_of(stage))
     return report
 
@@ -239,8 +245,26 @@ def _hunt(
     return hunt(subject, clients, seed=seed, examples=examples, longest=longest, rehearsal=rehearse, told=told)
 
 
+def _command(application: str, parameters: Mapping[str, Plain], clients: Sequence[str]) -> str:
+    """Return the words that check this application, with these parameters and clients."""
+    words = ["pbft check", shlex.quote(application)]
+    for name, value in parameters.items():
+        if (name, value) not in ((CLIENTS_PARAMETER, tuple(clients)), (ISSUER_PARAMETER, clients[0])):
+            word = value if isinstance(value, str) else json.dumps(to_json(value))
+            words.append(f"--set {shlex.quote(f'{name}={word}')}")
+    if tuple(clients) != CLIENTS:
+        words += [f"--client {each}" for each in clients]
+    return " ".join(words)
+
+
 def _run_faults(
-    subject: Subject, clients: Sequence[str], seed: int, seeds: Sequence[int], before: Hunt | None, move: Moved
+    subject: Subject,
+    clients: Sequence[str],
+    seed: int,
+    seeds: Sequence[int],
+    before: Hunt | None,
+    command: str,
+    move: Moved,
 ) -> FaultsReport | None:
     from pbft.conformance.faults import run_under_faults
 
@@ -255,7 +279,7 @@ def _run_faults(
         ended += 1
         move(f"faults, {ended} of {count(len(seeds), 'group')}")
 
-    return run_under_faults(subject, seeds, before.bank, told=told)
+    return run_under_faults(subject, seeds, before.bank, command=command, told=told)
 
 
 def _nobody(_: object) -> None:

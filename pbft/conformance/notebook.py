@@ -35,6 +35,11 @@ class Notebook:
         self._memory[used : used + len(data)] = data
         self._used = used + len(data)
 
+    @property
+    def filled(self) -> int:
+        """How many bytes are in it, as far as whoever does not write can tell: another number where more came."""
+        return self._used
+
     def send(self) -> None:
         """Send what is in it, and empty it."""
         used = self._used

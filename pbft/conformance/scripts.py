@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pbft.conformance.minimal import Case
 from pbft.conformance.steps import Step
 from pbft.conformance.subject import Subject
 from pbft.console.text import clean
 from pbft.encoding import Plain
+from pbft.errors import PbftError
+from pbft.machine import Outcome, Result, StateMachine
 from pbft.operations import ArgumentError, decode_operation, encode_operation
 from pbft.wording import count
 
@@ -24,7 +26,7 @@ _SCRIPT = '''"""{title}
 
     python {name}
 
-ends with 1 as long as it is so, and with 0 once it is mended.
+ends with 1 as long as it is so, with 0 once it is mended, and with 2 where it cannot tell.
 """
 
 {imports}
@@ -40,6 +42,10 @@ STEPS = [
 if __name__ == "__main__":
     raise SystemExit(replay(APPLICATION, STEPS, parameters=PARAMETERS{options}))
 '''
+
+
+_UNTOLD: Final = 2
+"""How a script ends that could not try what it was written for."""
 
 
 def write_script(subject: Subject, case: Case, seed: int, folder: Path) -> Path:
@@ -85,19 +91,39 @@ def replay(
 ) -> int:
     """Try one sequence in several processes, print what it shows, and return 1 if that is a fault, 0 if none.
 
-    `restores` is where a new process takes over the state: each the number of operations before. Raises AppError for
-    an application that cannot be loaded.
+    It is 2 where that cannot be told: the application cannot be loaded, or an operation is no longer what it was.
+    `restores` is where a new process takes over the state: each the number of operations before.
     """
     from pbft.conformance.telling import tell_case
     from pbft.conformance.worlds import Worlds
 
-    with Worlds(Subject.of(application, parameters), seed=seed) as worlds:
-        finding = worlds.attempt(tuple(steps), tuple(restores)).finding
+    try:
+        subject = Subject.of(application, parameters)
+        with Worlds(subject, seed=seed) as worlds:
+            attempt = worlds.attempt(tuple(steps), tuple(restores))
+    except PbftError as error:
+        print(f"nothing was tried: {error}")
+        return _UNTOLD
+    finding = attempt.finding
     if finding is None:
+        unfit = [each for each in zip(steps, attempt.results, strict=False) if _does_not_fit(*each)]
+        if unfit and issubclass(subject.load(), StateMachine):
+            step, result = unfit[0]
+            print(f"nothing was tried: {step.told} is no call of this application any more: {result.value}")
+            return _UNTOLD
         print(f"{count(len(steps), 'operation')}: the same in all processes; what was found before is mended.")
         return 0
     print("\n".join(tell_case(Case(tuple(steps), tuple(restores), finding), len(steps))))
     return 1
+
+
+def _does_not_fit(step: Step, result: Result) -> bool:
+    """Say whether a call is none any more. Bytes that are no call at all never were one."""
+    try:
+        decode_operation(step.data)
+    except ArgumentError:
+        return False
+    return result.outcome is Outcome.INVALID
 
 
 def _application(subject: Subject, folder: Path) -> tuple[str, list[str]]:

@@ -28,6 +28,8 @@ _WORLDS: Final = f"{WORLDS} processes that differ in hash seed, clock, random, t
 _FEW_TRIES: Final = 20
 _FEW_PERCENT: Final = 1
 _SHOWN_WARNINGS: Final = 12
+_STORY_END: Final = 12
+"""Lines shown of a failed run from its beginning, and from its end."""
 
 _FITS: Final[Mapping[Aspect, tuple[SourceRule, ...]]] = {
     Aspect.HASH_SEED: (SourceRule.SET_ORDER, SourceRule.IDENTITY, SourceRule.FLOAT, SourceRule.OBJECT_TEXT),
@@ -104,14 +106,25 @@ def tell_faults(report: FaultsReport) -> list[str]:
     lines = [
         f"faults    {len(report.failures)} of {count(report.groups, 'group')} failed" if report.failures else "faults"
     ]
-    for failure in report.failures:
+    for place, failure in enumerate(report.failures):
         lines.append(f"  seed {failure.seed}: {failure.oracle}: {failure.sentence}")
-        lines += [f"    {each}" for each in failure.story]
+        # Those of a kind that was told already would only say it again, at length.
+        if not place or failure.shrunk:
+            lines += [f"    {each}" for each in _in_short(failure.story)]
+            lines += [f"    {failure.shrunk}"] if failure.shrunk else []
         lines.append(f"  {failure.replay}")
     if report.unfinished:
         seeds = ", ".join(map(str, report.unfinished))
         lines.append(f"  broken off since they took too long, so nothing is known of them: seeds {seeds}")
     return lines
+
+
+def _in_short(story: Sequence[str]) -> list[str]:
+    """Return what a run began with and how it ended."""
+    left_out = len(story) - 2 * _STORY_END
+    if left_out <= 0:
+        return list(story)
+    return [*story[:_STORY_END], f"… {count(left_out, 'line')} more, which --json has …", *story[-_STORY_END:]]
 
 
 def fitting(found: Found, warnings: Sequence[SourceWarning]) -> list[SourceWarning]:

@@ -30,6 +30,9 @@ from pbft.conformance.touches import Touches
 from pbft.errors import PbftError
 from pbft.machine import StateMachine
 
+_BREATH_S: Final = 0.2
+"""How often is said of a run under way that it came further, where it did."""
+
 _MEMORY_BYTES: Final = 4 * 1024**3
 """What a run may use beyond what its parent does, where the system can bound it.
 
@@ -44,6 +47,8 @@ class Zygote:
         self._stream = stream
         self._frames = Frames(stream)
         self._child = 0
+        self._filled = 0
+        """How full the notebook was when it was looked at last."""
         self._touches = Touches()
 
     def serve(self) -> None:
@@ -64,12 +69,20 @@ class Zygote:
     def _messages(self) -> Iterator[dict[str, Any]]:
         while True:
             readable = [self._stream, self._woken] if self._child else [self._stream]
-            ready, _, _ = select.select(readable, [], [])
-            if self._stream in ready:
+            ready, _, _ = select.select(readable, [], [], _BREATH_S if self._child else None)
+            if not ready:
+                self._say_how_it_goes()
+            elif self._stream in ready:
                 yield from self._frames.read()
             elif self._woken in ready:
                 self._woken.recv(4096)
                 self._reap()
+
+    def _say_how_it_goes(self) -> None:
+        """Let whoever waits know that a run goes on: many slow operations take longer than one that does not end."""
+        before, self._filled = self._filled, self._notebook.filled
+        if self._filled != before:
+            send_frame(self._stream, {"kind": "goes on"})
 
     def _become(self, told: dict[str, Any]) -> None:
         self._surroundings = Surroundings(told["around"])

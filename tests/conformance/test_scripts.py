@@ -75,6 +75,24 @@ def test_it_fails_with_the_same_finding_and_passes_when_mended(tmp_path: Path):
     assert passing.stdout == "3 operations: the same in all processes; what was found before is mended.\n"
 
 
+@pytest.mark.processes
+def test_it_tells_when_it_cannot_tell(tmp_path: Path):
+    """The operation has another name, or the file is gone: that is neither still so nor mended."""
+    path = write_script(Subject(write_application(tmp_path, CACHED).spec, {"start": 5}), case(), 0, tmp_path)
+
+    file = write_application(tmp_path, MENDED.replace("def put", "def place")).spec.partition(":")[0]
+    renamed = run(path)
+
+    assert (renamed.returncode, renamed.stderr) == (2, "")
+    assert "is no call of this application any more: there is no operation" in renamed.stdout
+
+    Path(file).unlink()
+    gone = run(path)
+
+    assert (gone.returncode, gone.stderr) == (2, "")
+    assert gone.stdout.startswith("nothing was tried: there is no file")
+
+
 def test_it_is_plain_python_with_calls_where_they_are_calls(tmp_path: Path):
     """The very steps, parameters and take-overs; nothing in it that an editor or a terminal would turn around."""
     subject = Subject(f"{tmp_path}/app.py:Cached", {"start": 5, "key": b"\x00\x01"})

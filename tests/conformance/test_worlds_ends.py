@@ -127,3 +127,27 @@ def test_after_a_crash_the_next_attempt_is_like_any_other(tmp_path: Path):
     assert attempts[1].finding.sentence == 'work("crash") ends the process by SIGSEGV'
     assert len(attempts[1].results) == 1
     assert attempts[0] == attempts[2]
+
+
+def test_many_slow_operations_are_not_taken_for_one_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them take longer than anybody waits for a process that says nothing, and each of them far less."""
+    subject = write_application(
+        tmp_path,
+        """
+        import time
+
+        class Slow(StateMachine):
+            @operation
+            def work(self) -> int:
+                time.sleep(0.25)
+                return 0
+        """,
+    )
+    monkeypatch.setattr("pbft.conformance.worlds._MARGIN_S", -8.0)
+    with Worlds(subject) as worlds:
+        came = worlds.attempt(steps_of([("alice", "work")] * 10))
+
+    assert came.finding is None
+    assert len(came.results) == 10
