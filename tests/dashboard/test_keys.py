@@ -154,9 +154,9 @@ def test_tab_goes_through_what_a_line_may_become(ledger: GroupFile) -> None:
     async def story() -> None:
         async with shown(ledger) as (app, pilot):
             prompt, hint = app.query_one(Prompt), app.query_one(HintLine)
-            await pilot.press(*"tr", "tab")
-            assert prompt.value.strip() == "transfer"
-            assert "SOURCE" in hint.shown
+            await pilot.press(*"mi", "tab")
+            assert prompt.value.strip() == "mint"
+            assert "ACCOUNT" in hint.shown
             await pilot.press("ctrl+c", *":", "tab")
             first = prompt.value
             await pilot.press("tab")

@@ -143,7 +143,7 @@ def test_cometbft_asa_2025_002_a_part_went_to_another_place_than_its_proof() -> 
 
     def scenario() -> None:
         limits = Limits(checkpoint_interval=2, log_size=4)
-        group = Cluster(Shelf, seed=4, limits=limits, byzantine={0: Mislabelling})
+        group = Cluster(Shelf, seed=4, limits=limits, byzantine={1: Mislabelling})
         alice = group.client("alice")
         group.network.isolate(3)
         for box in range(6):
