@@ -157,7 +157,7 @@ def test_the_screen_at_rest(shell: Shell):
         titles = [re.match(r"^─ (\w+)", line) for line in lines]
         assert [match[1] for match in titles if match] == ["id", "Messages", "Events", "Results"]
         assert lines[-3] == "alice >"
-        assert "open, mint, transfer, balance" in lines[-2]
+        assert "open, mint, transfer, transfer_all, balance" in lines[-2]
         assert lines[-1].startswith("F# help F# ")
         assert lines[-1].endswith(" ^Q quit")
         assert len(lines) == 30
