@@ -31,7 +31,7 @@ from pbft.operations import ArgumentError, decode_operation
 _ROUND = 10
 """So many sequences are drawn before what they taught is used. Of more than ten hypothesis makes most by copying parts
 of one to another place, which suits values better than sequences."""
-_TRIES = 300
+_TRIES = 500
 """So many at most are made to find a smaller sequence."""
 _TRIES_THAT_HANG = 20
 _SHORT_PATIENCE_S = 0.5

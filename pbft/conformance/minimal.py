@@ -28,6 +28,10 @@ _PLAIN: Final[Mapping[type, tuple[Any, ...]]] = {int: (0, 1, 2, 3), str: ("a", "
 """What a shrunk argument may be, the plainest first."""
 
 
+_MOST_SUBSETS: Final = 250
+"""So many selections of a sequence's steps are tried: all there are of seven, and the small ones of more."""
+
+
 _LIKELY: Final = (
     Aspect.HASH_SEED,
     Aspect.CLOCK,
@@ -72,13 +76,18 @@ Orders = Mapping[str, Sequence[str]]
 
 
 def smallest(case: Case, attempt: Try, orders: Orders = MappingProxyType({})) -> Case:
-    """Return a case from which no single step and no take-over can go, made plainer where that shows the same."""
+    """Return a case from which no single step and no take-over can go, made plainer where that shows the same.
+
+    Of a few steps no two or more can go together either.
+    """
     case = _shortened(case, attempt)
     size = len(case.steps) // 2
     while size > 1:
         case = _first_that_holds(case, _without(case, size), attempt) or case
         size = min(size // 2, len(case.steps) // 2)
-    while smaller := _first_that_holds(case, _simpler(case, orders), attempt):
+    while smaller := (
+        _first_that_holds(case, _simpler(case, orders), attempt) or _first_that_holds(case, _fewest(case), attempt)
+    ):
         case = smaller
     return case
 
@@ -113,6 +122,18 @@ def _without(case: Case, size: int) -> Iterator[Case]:
         kept = case.steps[:start] + case.steps[start + size :]
         restores = dict.fromkeys(each if each <= start else max(start, each - size) for each in case.restores)
         yield replace(case, steps=kept, restores=tuple(restores))
+
+
+def _fewest(case: Case) -> Iterator[Case]:
+    """Yield the case with two steps less or more, those with the fewest first, as far as there are not too many.
+
+    A step that cannot go alone may go together with another: what each draws by chance follows from its place.
+    """
+    places = range(len(case.steps))
+    kept = (each for size in range(1, len(places) - 1) for each in itertools.combinations(places, size))
+    for each in itertools.islice(kept, _MOST_SUBSETS):
+        restores = dict.fromkeys(sum(place < before for place in each) for before in case.restores)
+        yield replace(case, steps=tuple(case.steps[place] for place in each), restores=tuple(restores))
 
 
 def _simpler(case: Case, orders: Orders) -> Iterator[Case]:

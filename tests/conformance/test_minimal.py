@@ -126,3 +126,16 @@ def test_what_comes_after_the_step_that_shows_a_fault_stays_where_it_is_needed()
 
     assert names(case) == ["look()", "count()"]
     assert case.finding.place == 0
+
+
+def test_steps_that_only_go_together_go():
+    """As where what an operation draws follows from its place: it differs at the second or the fifth, at no other."""
+    steps = [step("enter"), step("noise"), step("noise"), step("noise"), step("draw")]
+
+    def attempt(steps: Sequence[Step], _restores: Sequence[int]) -> Attempt:
+        told = [each.told for each in steps]
+        place = told.index("draw()") if "draw()" in told else 0
+        shows = "enter()" in told[:place] and place in (1, 4)
+        return Attempt(Finding(Rule.STATE_DIFFERS, place, steps[place], "it differs") if shows else None, (), ())
+
+    assert names(shrunk(steps, attempt)) == ["enter()", "draw()"]

@@ -127,7 +127,9 @@ def test_replicas_judge_what_this_machine_cannot(shell: Shell):
     (copy / "clients" / "bob.key").write_bytes((shell.directory / "ledger" / "clients" / "bob.key").read_bytes())
     (copy / "clients" / "bob.key").chmod(0o600)
     assert shell.do("call", "owner", "alice", "--group", "copy") == "alice\n"
-    refused(shell.run("call", "ownr", "alice", "--group", "copy"), 2, 'no operation "ownr"; there are accounts, balance')
+    refused(
+        shell.run("call", "ownr", "alice", "--group", "copy"), 2, 'no operation "ownr"; there are accounts, balance'
+    )
     refused(shell.run("call", "owner", "5", "--group", "copy"), 2, "owner() needs account: str, got 5 (int)")
     refused(shell.run("up", "copy"), 2, "is not one machine's to start; run each replica where its key is")
 
