@@ -132,6 +132,8 @@ def test_a_person_at_the_prompt(shell: Shell):
         terminal.wait_for("nobody waits for it any more")
         terminal.enter("balance alice")
         terminal.wait_for("alice> balance alice", "sequence 2")
+        # At the prompt: before it, the terminal itself would take the key.
+        terminal.wait_match(r"^alice> *$")
         terminal.press("ctrl+d")
         assert terminal.exit_code() == 0
     assert shell.do("call", "balance", "alice") == "5\n"
