@@ -29,7 +29,7 @@ from pbft.conformance.telling import (
 from pbft.console.text import to_json
 from pbft.encoding import Plain
 from pbft.errors import PbftError
-from pbft.lab.making import ISSUER_PARAMETER
+from pbft.lab.making import ISSUER_PARAMETER, with_issuer
 from pbft.loading import CLIENTS_PARAMETER, create_application, parse_parameters
 from pbft.machine import describe_parameters
 from pbft.wording import count
@@ -210,12 +210,7 @@ def filled(cls: type, parameters: Mapping[str, Plain], clients: Sequence[str]) -
 
 def read_parameters(cls: type, words: Mapping[str, str], clients: Sequence[str]) -> dict[str, Plain]:
     """Return the parameters that `--set name=word` means, filled as `filled` does. Raises AppError."""
-    ours = (
-        {ISSUER_PARAMETER: clients[0]}
-        if any(each.name == ISSUER_PARAMETER for each in describe_parameters(cls))
-        else {}
-    )
-    return parse_parameters(cls, {**ours, **words}, clients)
+    return parse_parameters(cls, with_issuer(cls, words, clients), clients)
 
 
 def _save(report: Report, folder: Path | None) -> Report:

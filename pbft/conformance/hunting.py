@@ -17,6 +17,7 @@ from hypothesis import Phase, Verbosity, find, settings
 from hypothesis.errors import NoSuchExample
 
 from pbft.application import Outcome, Result
+from pbft.conformance.aspects import ALL, Aspect
 from pbft.conformance.drafts import Draft
 from pbft.conformance.drawing import drafts
 from pbft.conformance.findings import Attempt, Finding, Rule
@@ -24,7 +25,7 @@ from pbft.conformance.minimal import Case, same_fault, smallest, sufficient
 from pbft.conformance.steps import Step
 from pbft.conformance.subject import Subject
 from pbft.conformance.vocabulary import Vocabulary
-from pbft.conformance.worlds import ALL, PATIENCE_S, Aspect, Worlds
+from pbft.conformance.worlds import PATIENCE_S, Worlds
 from pbft.encoding import digest
 from pbft.operations import ArgumentError, decode_operation
 

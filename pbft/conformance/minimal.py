@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from pbft.conformance.aspects import Aspect
 from pbft.conformance.findings import Attempt, Finding, Rule
 from pbft.conformance.steps import Step
 from pbft.conformance.subject import Subject
 from pbft.conformance.vocabulary import scalars
-from pbft.conformance.worlds import Aspect, Worlds
+from pbft.conformance.worlds import Worlds
 from pbft.encoding import Plain
 from pbft.operations import ArgumentError, Call, decode_operation, encode_operation
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from pbft.conformance.aspects import Aspect
 from pbft.conformance.findings import Finding
 from pbft.conformance.minimal import Case
 from pbft.conformance.plans import WORLDS
 from pbft.conformance.source import SourceRule, SourceWarning
 from pbft.conformance.vocabulary import VALUES_HOOK
-from pbft.conformance.worlds import Aspect
 from pbft.wording import count
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _FITS: Final[Mapping[Aspect, tuple[SourceRule, ...]]] = {
     Aspect.COMPANY: (SourceRule.GLOBAL, SourceRule.DEFAULT, SourceRule.CACHE, SourceRule.HIDDEN_FIELD),
 }
 """Which warnings of the source may explain what takes which difference."""
-_INDENT: Final = "    "
 
 
 def tell_source(warnings: Sequence[SourceWarning]) -> list[str]:

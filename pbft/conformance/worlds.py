@@ -28,8 +28,6 @@ from pbft.conformance.subject import Subject
 from pbft.errors import PbftError
 from pbft.loading import AppError
 
-__all__ = ["ALL", "PATIENCE_S", "Aspect", "Attempt", "Worlds"]
-
 PATIENCE_S: Final = 10.0
 """How long an operation may take, where it should take some microseconds."""
 

@@ -65,10 +65,7 @@ def make_group(
     _check_clients(clients)
     spec = resolve_application(application, Path.cwd())
     cls = load_application(spec)
-    given = dict(words or {})
-    if any(each.name == ISSUER_PARAMETER for each in describe_parameters(cls)):
-        given.setdefault(ISSUER_PARAMETER, clients[0])
-    parameters = parse_parameters(cls, given, clients)
+    parameters = parse_parameters(cls, with_issuer(cls, words or {}, clients), clients)
     if base_port is None:
         base_port = choose_ports(2 * replicas, directory.resolve().parent)
     else:
@@ -110,6 +107,12 @@ def make_group(
         _empty(files.directory, existed)
         raise
     return read_group(files.directory)
+
+
+def with_issuer(cls: type, words: Mapping[str, str], clients: Sequence[str]) -> dict[str, str]:
+    """Return an application's parameters, as written, with the first client as the issuer where it takes one."""
+    takes = any(each.name == ISSUER_PARAMETER for each in describe_parameters(cls))
+    return {**({ISSUER_PARAMETER: clients[0]} if takes else {}), **words}
 
 
 def _check_size(replicas: int) -> None:
